@@ -1,0 +1,326 @@
+"""What answers a step that nobody executes: time, an event, a signal, another run. And how events find their way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import chance
+from .bus import BusEvent, Listeners, Pause
+from .commands import INVOKE, SIGNAL, SLEEP, WAIT
+from .errors import LimitError, UsageError
+from .happenings import NEWS, TIMER, Happening
+from .instants import DAY, MILLISECOND, duration_text
+from .limits import IDEMPOTENCY_PERIOD
+from .results import DEAF, VALUE, Result
+from .runs import CANCELLED, COMPLETED, Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .commands import Invoke, Send, Sleep, WaitForEvent, WaitForSignal
+    from .engine import Engine
+    from .runs import CancelOn, Entry, FunctionSpec, RunState
+
+CANCEL_PERIOD = 365 * DAY
+
+
+class Answers:
+    """Waits, signals, invocations and sleeps of all runs, and the events that answer them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.world = engine.world
+        self.listeners = Listeners()
+        self.events: list[BusEvent] = []
+        self.cron_ticks: dict[str, int] = {}
+        self._seen: dict[tuple[str, str], int] = {}
+        self._begin: dict[str, Callable[[RunState, Entry], None]] = {
+            SLEEP: self._begin_sleep,
+            WAIT: self._begin_wait,
+            SIGNAL: self._begin_signal,
+            INVOKE: self._begin_invoke,
+        }
+
+    # -- steps begin to wait ------------------------------------------------------------------------------------------
+
+    def begin(self, run: RunState, entry: Entry) -> None:
+        """Let a step wait for its answer. A script may answer at once, or make the step deaf to all but its timeout."""
+        engine = self.engine
+        entry.started_at = self.world.now
+        entry.attempts = 1
+        stub = engine.stage.stub(run, entry)
+        if stub is None or stub.kind == DEAF:
+            entry.deaf = stub is not None
+            self._begin[entry.op](run, entry)
+        elif stub.elapsed:
+            self._due(run, entry, self.world.now + stub.elapsed, "end", lambda: self._stubbed(run, entry, stub))
+        else:
+            self._stubbed(run, entry, stub)
+
+    def _stubbed(self, run: RunState, entry: Entry, stub: Result) -> None:
+        if stub.kind == VALUE:
+            self.engine.save_value(run, entry, stub.payload)
+        else:
+            self.engine.save_failure(run, entry, self.engine.failure_of(stub.payload))
+
+    def _due(self, run: RunState, entry: Entry, at: int, kind: str, act: Callable[[], None]) -> None:
+        """Something that happens to a waiting step at an instant, unless the step is answered before."""
+
+        def happen() -> None:
+            if not entry.done:
+                self.world.touch(run.key, "w")
+                act()
+
+        timeout = kind == "timeout"
+        happening = Happening(at, TIMER, kind, run, entry.key, happen, weak=timeout, answer=timeout, owner=run.due)
+        entry.timer = self.world.push(happening)
+
+    def _begin_sleep(self, run: RunState, entry: Entry) -> None:
+        sleep: Sleep = entry.command  # type: ignore[assignment]  # the table of begin() pairs operation and command
+        now = self.world.now
+        until = now + sleep.length if sleep.length is not None else max(now, sleep.until or 0)
+        if self._too_long(run, entry, until - now, "sleep"):
+            return
+        self._due(run, entry, until, "wake", lambda: self.engine.save_stored(run, entry, (None, None)))
+
+    def _begin_wait(self, run: RunState, entry: Entry) -> None:
+        wait: WaitForEvent = entry.command  # type: ignore[assignment]  # as above
+        if wait.timeout is not None:
+            if self._too_long(run, entry, wait.timeout, "timeout"):
+                return
+            at = self.world.now + wait.timeout
+            self._due(run, entry, at, "timeout", lambda: self.engine.save_stored(run, entry, (None, None)))
+        if not entry.deaf:
+            self.world.touch(f"event {wait.event}", "c")
+            self.listeners.add(Pause(run, entry, wait.event, wait.matches, None))
+        self.engine.stage.reached(run, entry)
+
+    def _begin_signal(self, run: RunState, entry: Entry) -> None:
+        wait: WaitForSignal = entry.command  # type: ignore[assignment]  # as above
+        self.world.touch(f"signal {wait.signal}", "w")
+        holder = self.listeners.signals.get(wait.signal)
+        if holder is not None and holder[0] is not run and not wait.replace:
+            message = (
+                f"step '{entry.key}' waits for the signal {wait.signal!r}, for which {holder[0].name} already waits "
+                f"in step '{holder[1].key}'; use on_conflict=\"replace\" or another name"
+            )
+            failure = Failure("SignalConflictError", message, kind="signal_conflict")
+            self.engine.save_failure(run, entry, failure)
+            return
+        if not entry.deaf:
+            self.listeners.signals[wait.signal] = (run, entry)
+        if wait.timeout is not None:
+            at = self.world.now + wait.timeout
+            self._due(run, entry, at, "timeout", lambda: self._signal_timeout(run, entry, wait.signal))
+        self.engine.stage.reached(run, entry)
+
+    def _signal_timeout(self, run: RunState, entry: Entry, signal: str) -> None:
+        if self.listeners.signals.get(signal, (None, None))[1] is entry:
+            del self.listeners.signals[signal]
+        self.engine.save_stored(run, entry, (None, None))
+
+    def _begin_invoke(self, run: RunState, entry: Entry) -> None:
+        invoke: Invoke = entry.command  # type: ignore[assignment]  # as above
+        if invoke.timeout is not None:
+            at = self.world.now + invoke.timeout
+            self._due(run, entry, at, "timeout", lambda: self._invoke_timeout(run, entry, invoke))
+        if entry.deaf:
+            return
+        spec = invoke.spec
+        if spec is None:
+            known = ", ".join(sorted(self.engine.known)) or "none"
+            error = UsageError(
+                f"step '{entry.key}' of {run.spec.id} invokes the unknown function {invoke.function_id!r}; known are: "
+                f"{known}. Register it with durable.register(...), or say what it returns with "
+                f"durable.step({entry.id!r}).returns(...)"
+            )
+            self.engine.fail(run, self.engine.failure_of(error))
+            return
+        wire = self.make_event("inngest/function.invoked", {**invoke.data, "_inngest": {"fn_id": spec.id}},
+                               f"{run.id} {entry.key}")  # fmt: skip
+        event = BusEvent(wire, wire["id"], self.world.now, run)
+        self.events.append(event)
+
+        def deliver() -> None:
+            event.arrived = True
+            child = self.engine.create(spec, [event.copy()], f"{run.id} {entry.key}")
+            child.parent = (run, entry)
+            event.outcome.started.append(spec.id)
+
+        self.world.push(Happening(self.world.now, NEWS, "event", event, run.id, deliver))
+
+    def _invoke_timeout(self, run: RunState, entry: Entry, invoke: Invoke) -> None:
+        message = f"{invoke.function_id} did not end within {duration_text(invoke.timeout or 0)}"
+        self.engine.save_failure(run, entry, Failure("InvokeTimeoutError", message, kind="invoke_timeout"))
+
+    def answer_parent(self, child: RunState, parent: RunState, entry: Entry) -> None:
+        """Hand the end of an invoked run to the step that waits for it."""
+        if entry.done or parent.ended_at is not None:
+            return
+        self.world.touch(parent.key, "w")
+        if child.status == COMPLETED and child.result is not None:
+            self.engine.save_stored(parent, entry, child.result)
+        elif child.status == CANCELLED:
+            message = f"the invoked run of {child.spec.id} was cancelled: {child.reason}"
+            self.engine.save_failure(parent, entry, Failure("RunCancelled", message))
+        elif child.failure is not None:
+            failure = child.failure
+            copy = Failure(failure.name, failure.message, stack=failure.stack, exception=failure.exception)
+            self.engine.save_failure(parent, entry, copy)
+
+    def _too_long(self, run: RunState, entry: Entry, length: int, what: str) -> bool:
+        if length <= self.engine.limits.sleep:
+            return False
+        error = LimitError(
+            f"the {what} of step '{entry.key}' of {run.spec.id} ends in {duration_text(length)}; "
+            f"it may last {duration_text(self.engine.limits.sleep)} at the most"
+        )
+        self.engine.fail(run, self.engine.failure_of(error))
+        return True
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def make_event(self, name: str, data: dict[str, Any], who: str, event_id: str = "", ts: int = 0) -> dict[str, Any]:
+        """The wire form of an event. ``who`` is what its id is made of; ``ts`` is milliseconds, 0 for now."""
+        now = self.world.now // MILLISECOND
+        return {
+            "data": data,
+            "id": event_id or chance.ulid(now, self.engine.seed, f"event {who}"),
+            "name": name,
+            "ts": ts or now,
+        }
+
+    def send(self, wire: dict[str, Any], who: str, sender: RunState | None, at: int) -> BusEvent:
+        """Put an event on its way; it arrives at an instant, and what befalls it there is up to the stage."""
+        event = BusEvent(wire, chance.ulid(at // MILLISECOND, self.engine.seed, f"sent {who}"), at, sender)
+        self.world.push(self.arrival(event, at))
+        return event
+
+    def arrival(self, event: BusEvent, at: int) -> Happening:
+        """The happening in which an event arrives."""
+        return Happening(at, NEWS, "event", event, "", lambda: self._arrive(event))
+
+    def _arrive(self, event: BusEvent) -> None:
+        for later, arriving in self.engine.stage.deliver(event):
+            if later:
+                again = Happening(self.world.now + later, NEWS, "event", arriving, "late",
+                                  lambda e=arriving: self.deliver(e))  # type: ignore[misc]  # fmt: skip
+                self.world.push(again)
+            else:
+                self.deliver(arriving)
+
+    def system_event(self, name: str, data: dict[str, Any], run: RunState) -> None:
+        """Announce the end of a run. Where nobody listens, the event arrives at once and is no happening of its own."""
+        wire = self.make_event(name, data, f"{run.id} {name}", run.id if name != "inngest/function.finished" else "")
+        event = BusEvent(wire, wire["id"] if wire["id"] != run.id else f"{run.id} {name}", self.world.now, run)
+        self.world.touch(f"event {name}", "r")
+        if self.listeners.anybody(name):
+            self.world.push(Happening(self.world.now, NEWS, "event", event, "", lambda: self.deliver(event)))
+        else:
+            event.arrived = True
+            self.events.append(event)
+
+    def deliver(self, event: BusEvent) -> None:
+        """Let an event do what it does: start functions, wake waits, cancel runs. Semantics' A1 and A6."""
+        event.arrived = True
+        event.sent_at = self.world.now
+        self.events.append(event)
+        self.world.touch(f"event {event.name}", "r")
+        for spec, triggers in self.listeners.triggered(event.name):
+            self._trigger(event, spec, triggers)
+        for pause in self.listeners.pauses(event.name):
+            self._answer_pause(event, pause)
+
+    def _trigger(self, event: BusEvent, spec: FunctionSpec, triggers: list[Any]) -> None:
+        outcome, whys = event.outcome, []
+        for trigger in triggers:
+            why = trigger.refuses(event.wire) if trigger.refuses is not None else None
+            if why is None:
+                break
+            whys.append(why)
+        else:
+            outcome.refused.append(f"did not start {spec.id}: {'; '.join(whys)}")
+            return
+        seen = self._seen.get((spec.id, event.wire["id"]))
+        if seen is not None and self.world.now < seen + IDEMPOTENCY_PERIOD:
+            outcome.refused.append(f"did not start {spec.id}: it was started for the event id {event.wire['id']} before")
+            return
+        self._seen[spec.id, event.wire["id"]] = self.world.now
+        self.engine.create(spec, [event.copy()], event.id, event.wire["ts"] * MILLISECOND)
+        outcome.started.append(spec.id)
+
+    def _answer_pause(self, event: BusEvent, pause: Pause) -> None:
+        run, entry, outcome = pause.run, pause.entry, event.outcome
+        if run.ended_at is not None or (entry is not None and entry.done):
+            return
+        verb, what = ("wake", f"{run.spec.id} at '{entry.key}'") if entry is not None else ("cancel", run.spec.id)
+        why = pause.refuses(event.wire)
+        if pause.expires is not None and pause.expires < self.world.now:
+            why = "its time to be cancelled is over"
+        if why is not None:
+            outcome.refused.append(f"did not {verb} {what}: {why}")
+            return
+        self.world.touch(run.key, "w")
+        if entry is None:
+            outcome.cancelled.append(what)
+            self.engine.cancel(run, f"the event {event.name!r} came")
+        else:
+            outcome.woke.append(what)
+            self.listeners.remove(pause)
+            self._called_off(entry)
+            self.engine.save_stored(run, entry, (None, event.text))
+
+    def _called_off(self, entry: Entry) -> None:
+        if entry.timer is not None:
+            self.world.call_off(entry.timer)
+
+    def listen_for_cancel(self, run: RunState, cancel: CancelOn) -> None:
+        """Let an event cancel a run, from its creation on."""
+        refuses = cancel.bind(run.events[0])
+        if refuses is not None:
+            self.world.touch(f"event {cancel.event}", "c")
+            period = cancel.timeout if cancel.timeout is not None else CANCEL_PERIOD
+            self.listeners.add(Pause(run, None, cancel.event, refuses, self.world.now + period))
+
+    # -- signals ------------------------------------------------------------------------------------------------------
+
+    def signal_arrives(self, name: str, data: Any) -> bool:
+        """Hand a signal to the step that waits for it. A signal that nobody waits for is lost."""
+        self.world.touch(f"signal {name}", "w")
+        holder = self.listeners.signals.pop(name, None)
+        if holder is None:
+            return False
+        run, entry = holder
+        self.world.touch(run.key, "w")
+        self._called_off(entry)
+        self.engine.save_value(run, entry, {"signal": name, "data": data})
+        return True
+
+    # -- send_event ---------------------------------------------------------------------------------------------------
+
+    def send_from(self, run: RunState, entry: Entry, command: Send) -> list[str]:
+        """Send the events of a step. A repeated attempt sends them again, under new ids, as the real client does."""
+        ids = []
+        for number, wanted in enumerate(command.events):
+            who = f"{run.id} {entry.key} {entry.attempts} {number}"
+            wire = self.make_event(wanted["name"], wanted["data"], who, wanted.get("id", ""), wanted.get("ts", 0))
+            event = self.send(wire, who, run, self.world.now)
+            run.sent.append(event)
+            ids.append(event.id)
+        return ids
+
+    # -- what a run waits for -----------------------------------------------------------------------------------------
+
+    @staticmethod
+    def describe_wait(entry: Entry, now: int) -> str:
+        """A waiting step, since when, and what would satisfy it."""
+        command: Any = entry.command
+        since = f"since {duration_text(now - (entry.started_at or now))}"
+        if entry.op == WAIT:
+            condition = f" for which {command.condition} holds" if command.condition else ""
+            return f"'{entry.key}' waits {since} for an event {command.event!r}{condition}"
+        if entry.op == SIGNAL:
+            return f"'{entry.key}' waits {since} for the signal {command.signal!r}"
+        if entry.op == INVOKE:
+            return f"'{entry.key}' waits {since} for the end of {command.function_id}"
+        return f"'{entry.key}' ({entry.op}) has been under way {since}"

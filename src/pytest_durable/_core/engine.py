@@ -1,0 +1,435 @@
+"""What the server does: starts runs, sends requests, records steps, retries, and ends runs. Semantics' appendix A."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import chance, wire
+from .answers import Answers
+from .commands import EXECUTED, TIMER_OP, Asked, Command, Returned
+from .errors import (
+    DurableError,
+    LimitError,
+    RetryAfterError,
+    RunSizeError,
+    StepSizeError,
+    UsageError,
+    WorkerCrashError,
+)
+from .happenings import TIMER, WORK, Happening
+from .instants import MILLISECOND, duration, instant
+from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits
+from .results import CRASH, VALUE, Result
+from .runs import CANCELLED, COMPLETED, FAILED, RUNNING, Entry, Failure, FunctionSpec, RunState
+
+if TYPE_CHECKING:
+    from .bus import BusEvent
+    from .commands import Answer, Raised
+    from .wire import Stored
+    from .world import World
+
+class Stage(Protocol):
+    """The port to the test: what a step does when it is tried, and what befalls what is on its way."""
+
+    def attempt(self, run: RunState, entry: Entry) -> Result:
+        """Try a step once: its handler, its script, and the faults that befall it."""
+        ...
+
+    def stub(self, run: RunState, entry: Entry) -> Result | None:
+        """A scripted answer to a step that nobody executes, or None for the real thing."""
+        ...
+
+    def reached(self, run: RunState, entry: Entry) -> None:
+        """Take note that a run waits."""
+        ...
+
+    def deliver(self, event: BusEvent) -> list[tuple[int, BusEvent]]:
+        """What arrives, and how much later, when an event is sent."""
+        ...
+
+    def before(self, item: Item) -> bool:
+        """Take note of a request that is about to be made; False if it is not to be made."""
+        ...
+
+    def after(self, item: Item) -> None:
+        """Take note of a request whose answer has been recorded."""
+        ...
+
+
+class Item:
+    """A request that is due: the unit of scheduling, with its own count of attempts. Semantics' section 3.2."""
+
+    __slots__ = ("attempt", "number", "run", "target")
+
+    def __init__(self, run: RunState, target: Entry | None, number: int) -> None:
+        self.run = run
+        self.target = target
+        self.attempt = 0
+        self.number = number
+
+
+class Engine:
+    """The requests of all runs, and what their answers lead to."""
+
+    def __init__(self, world: World, stage: Stage, *, seed: int = 0, limits: Limits | None = None) -> None:
+        self.world = world
+        self.stage = stage
+        self.seed = seed
+        self.limits = limits or Limits()
+        self.runs: list[RunState] = []
+        self.known: dict[str, FunctionSpec] = {}
+        self.answers = Answers(self)
+        self._names: dict[str, int] = {}
+
+    # -- a run begins -------------------------------------------------------------------------------------------------
+
+    def create(self, spec: FunctionSpec, events: list[dict[str, Any]], who: str, at: int | None = None) -> RunState:
+        """Create a run and make its first request due. ``who`` is what the run's id is made of."""
+        world = self.world
+        world.touch("runs", "w")
+        same = self._names.get(who, 0)
+        self._names[who] = same + 1
+        run_id = chance.ulid(world.now // MILLISECOND, self.seed, f"run {spec.id} {who} {same}")
+        run = RunState(run_id, spec, events, world.now)
+        self.runs.append(run)
+        self.fact(run, "run.queued", "", {"function": spec.id})
+        for cancel in spec.cancels:
+            self.answers.listen_for_cancel(run, cancel)
+        if spec.start_timeout is not None:
+            self._limit_timer(run, world.now + spec.start_timeout, "start")
+        self.request_at(Item(run, None, 0), max(world.now, at or 0), "start")
+        return run
+
+    def _limit_timer(self, run: RunState, at: int, which: str) -> None:
+        def expire() -> None:
+            if which == "finish" or run.started_at is None:
+                self.cancel(run, f"its {which} timeout passed")
+
+        self.world.push(Happening(at, TIMER, "limit", run, which, expire, weak=True, owner=run.due))
+
+    def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> None:
+        """Make a request due."""
+        run = item.run
+        detail = f"{item.number}.{item.attempt}" if item.target is None else item.target.key
+        happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, detail,
+                              lambda: self._request(item), owner=run.due)  # fmt: skip
+        self.world.push(happening, first=first)
+
+    def go_on(self, run: RunState, *, first: bool = False) -> None:
+        """Make the next invocation of the body due."""
+        self.request_at(Item(run, None, len(run.stack)), self.world.now, "go on", first=first)
+
+    # -- a request and its answer -------------------------------------------------------------------------------------
+
+    def _request(self, item: Item) -> None:
+        run, world, target = item.run, self.world, item.target
+        world.touch(run.key, "c" if target is not None and target.command.positional else "w")
+        if run.started_at is None:
+            run.started_at = world.now
+            run.status = RUNNING
+            if run.spec.finish_timeout is not None:
+                self._limit_timer(run, world.now + run.spec.finish_timeout, "finish")
+        if not self.stage.before(item):
+            return
+        run.attempt = item.attempt
+        host = run.spec.host
+        answer: Answer | None = None
+        if run.live is not None and target is None:
+            answer = host.resume(run, run.stack[-1])
+        if answer is None:
+            run.invocations += 1
+            self.fact(run, "request", target.key if target is not None else "", {"attempt": item.attempt})
+            answer = host.invoke(run, target)
+        if isinstance(answer, Asked):
+            self._asked(item, answer)
+        elif isinstance(answer, Returned):
+            self._returned(item, answer.value)
+        else:
+            self._raised(item, answer)
+        self.stage.after(item)
+
+    def _asked(self, item: Item, answer: Asked) -> None:
+        run, commands = item.run, answer.commands
+        if item.target is not None:
+            item.target.command = commands[0]
+            self._execute(item, item.target)
+            return
+        if answer.timer is not None:
+            self._body_timer(run, answer.timer)
+        if len(commands) == 1 and commands[0].op in EXECUTED and not commands[0].planned and not run.pending:
+            self._execute(item, self._entry(run, commands[0]))
+            return
+        new = []
+        for command in commands:
+            entry = self._entry(run, command)
+            if not entry.in_flight:
+                entry.in_flight = True
+                entry.visible = len(run.stack)
+                run.pending[entry.key] = entry
+                new.append(entry)
+        # Waits register before their sibling steps start, so that a sibling cannot answer too early.
+        for entry in new:
+            if entry.op not in EXECUTED:
+                self.answers.begin(run, entry)
+        planned = [entry for entry in new if entry.op in EXECUTED]
+        first = bool(planned) and (item.run.spec.optimize_parallelism is False or planned[0].command.race)
+        for entry in reversed(planned) if first else planned:
+            self.fact(run, "step.planned", entry.key, {"op": entry.op})
+            self.request_at(Item(run, entry, 0), self.world.now, "step", first=first)
+
+    def _body_timer(self, run: RunState, at: int) -> None:
+        """A timer of the body itself (``asyncio.timeout``): a step without a name, of which only the body knows."""
+        number = sum(1 for entry in run.stack if entry.op == TIMER_OP)
+        if number in run.timers:
+            return
+        entry = Entry(Command(f"timer {number}", "timer", number, TIMER_OP))
+        run.entries[entry.key] = entry
+
+        def fire() -> None:
+            self.world.touch(run.key, "w")
+            entry.command.race = True
+            self.fact(run, "timer.fired", "", {"number": number})
+            self._saved(run, entry)
+
+        run.timers[number] = self.world.push(Happening(at, TIMER, "timer", run, str(number), fire, owner=run.due))
+
+    def _entry(self, run: RunState, command: Command) -> Entry:
+        entry = run.entries.get(command.key)
+        if entry is None:
+            entry = run.entries[command.key] = Entry(command)
+        else:
+            entry.command = command
+        return entry
+
+    def _returned(self, item: Item, value: object) -> None:
+        run = item.run
+        try:
+            stored, _ = wire.store(value, f"the result of {run.spec.id}")
+        except UsageError as error:
+            self.fail(run, self.failure_of(error))
+            return
+        run.result = stored
+        self.fact(run, "run.completed", "", {"result": wire.load(stored)})
+        self._end(run, COMPLETED)
+
+    def _raised(self, item: Item, answer: Raised) -> None:
+        """The body itself failed: the request is tried again, or the run fails."""
+        run, error = item.run, answer.error
+        failure = self.failure_of(error)
+        retriable = getattr(error, "is_retriable", True) and item.attempt + 1 < run.spec.attempts
+        self.fact(run, "body.failed", "", failure.wire())
+        if retriable:
+            self._retry(item, error)
+        else:
+            self.fail(run, failure)
+
+    def _retry(self, item: Item, error: BaseException | None) -> None:
+        run, target = item.run, item.target
+        who = target.key if target is not None else ""
+        pause = self._pause(run, who, item, error)
+        again = Item(run, target, item.number)
+        again.attempt = item.attempt + 1
+        self.request_at(again, self.world.now + pause, "step" if target is not None else "go on")
+
+    def _pause(self, run: RunState, who: str, item: Item, error: BaseException | None) -> int:
+        if isinstance(error, RetryAfterError):
+            wanted = self._retry_after(error)
+            return min(max(wanted, RETRY_AFTER_LEAST), RETRY_AFTER_MOST)
+        jitter = chance.below(JITTER_MS, self.seed, run.id, who, item.number, item.attempt)
+        return BACKOFF[min(item.attempt, len(BACKOFF) - 1)] + jitter * MILLISECOND
+
+    def _retry_after(self, error: RetryAfterError) -> int:
+        after = error.retry_after
+        if hasattr(after, "tzinfo"):
+            return instant(after, "retry_after") - self.world.now
+        return duration(after, "retry_after")
+
+    # -- an attempt at a step -----------------------------------------------------------------------------------------
+
+    def _execute(self, item: Item, entry: Entry) -> None:
+        run, world = item.run, self.world
+        if entry.started_at is None:
+            entry.started_at = world.now
+        entry.attempts += 1
+        if world.current is not None and item.target is None:
+            world.current.did = f"step '{entry.key}'"
+        result = self.stage.attempt(run, entry)
+        if run.ended_at is not None:
+            return
+        if result.elapsed:
+            run.pending[entry.key] = entry
+            entry.in_flight = True
+            ends = Happening(world.now + result.elapsed, TIMER, "end", run, f"{entry.key} {item.attempt}",
+                             lambda: self._attempted(item, entry, result), owner=run.due)  # fmt: skip
+            world.push(ends)
+        else:
+            self._attempted(item, entry, result)
+
+    def _attempted(self, item: Item, entry: Entry, result: Result) -> None:
+        run = item.run
+        commutes = entry.command.positional and result.kind == VALUE
+        self.world.touch(run.key, "c" if commutes else "w")
+        if result.kind == VALUE:
+            self.save_value(run, entry, result.payload)
+            return
+        error = result.payload
+        crashed = result.kind == CRASH
+        final = item.attempt + 1 >= run.spec.attempts or not getattr(error, "is_retriable", True)
+        failure = self.failure_of(error)
+        self.fact(run, "attempt.failed", entry.key, {"attempt": item.attempt, "error": failure.wire()})
+        if isinstance(error, (UsageError, LimitError)):
+            self.fail(run, failure)
+        elif not final:
+            if item.target is None:
+                run.pending.pop(entry.key, None)
+                entry.in_flight = False
+            self._retry(item, error)
+        elif crashed:
+            self.fail(run, failure)
+        else:
+            self.save_failure(run, entry, failure)
+
+    def failure_of(self, error: BaseException) -> Failure:
+        """An exception as a fact."""
+        name = getattr(error, "name", None) if isinstance(error, DurableError) else None
+        message = getattr(error, "message", None) if isinstance(error, DurableError) else None
+        kind = "non_retriable" if not getattr(error, "is_retriable", True) else "step"
+        stack = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else None
+        return Failure(
+            name if isinstance(name, str) else type(error).__name__,
+            message if isinstance(message, str) else str(error),
+            kind=kind,
+            stack=stack,
+            exception=error,
+        )
+
+    # -- a step is recorded -------------------------------------------------------------------------------------------
+
+    def save_value(self, run: RunState, entry: Entry, value: object) -> None:
+        """Record the result of a step, after its way over the wire and under the limits."""
+        limits = self.limits
+        try:
+            stored, size = wire.store(value, f"step '{entry.key}' of {run.spec.id}")
+            run.bytes += size
+            if size > limits.step_bytes or run.bytes > limits.run_bytes:
+                raise self._too_large(run, entry, size)
+        except (UsageError, LimitError) as error:
+            self.fail(run, self.failure_of(error))
+            return
+        self.save_stored(run, entry, stored)
+
+    def _too_large(self, run: RunState, entry: Entry, size: int) -> LimitError:
+        where = f"step '{entry.key}' of {run.spec.id}"
+        if size > self.limits.step_bytes:
+            return StepSizeError(
+                f"{where} returned {size:,} bytes of JSON; a step may return {_megabytes(self.limits.step_bytes)}. "
+                "Store the data elsewhere and return a reference to it"
+            )
+        return RunSizeError(
+            f"with {where} the outputs of the run are {run.bytes:,} bytes of JSON; "
+            f"a run may hold {_megabytes(self.limits.run_bytes)}. Store the data elsewhere and return references"
+        )
+
+    def save_stored(self, run: RunState, entry: Entry, stored: Stored) -> None:
+        """Record a result that has crossed the wire."""
+        if entry.done or run.ended_at is not None:
+            return
+        entry.stored = stored
+        self.fact(run, "step.completed", entry.key, {"op": entry.op, "output": wire.load(stored)})
+        self._saved(run, entry)
+
+    def save_failure(self, run: RunState, entry: Entry, failure: Failure) -> None:
+        """Record that a step has failed for good; the body receives a StepError."""
+        if entry.done or run.ended_at is not None:
+            return
+        entry.failure = failure
+        self.fact(run, "step.failed", entry.key, {"op": entry.op, "error": failure.wire(), "kind": failure.kind})
+        self._saved(run, entry)
+
+    def _saved(self, run: RunState, entry: Entry) -> None:
+        entry.done = True
+        entry.in_flight = False
+        entry.ended_at = self.world.now
+        if entry.started_at is None:
+            entry.started_at = self.world.now
+        entry.order = len(run.stack)
+        run.stack.append(entry)
+        run.pending.pop(entry.key, None)
+        races = entry.command.race or not run.spec.optimize_parallelism
+        if not run.pending or races:
+            self.go_on(run, first=races and bool(run.pending))
+
+    # -- a run ends ---------------------------------------------------------------------------------------------------
+
+    def fail(self, run: RunState, failure: Failure) -> None:
+        """End a run as failed."""
+        if run.ended_at is not None:
+            return
+        run.failure = failure
+        self.fact(run, "run.failed", "", {"error": failure.wire()})
+        self._end(run, FAILED)
+
+    def cancel(self, run: RunState, reason: str) -> None:
+        """End a run now. What is in flight happens, and nobody hears of it."""
+        if run.ended_at is not None:
+            return
+        self.world.touch(run.key, "w")
+        run.reason = reason
+        self.fact(run, "run.cancelled", "", {"reason": reason})
+        self._end(run, CANCELLED)
+
+    def _end(self, run: RunState, status: str) -> None:
+        run.status = status
+        run.ended_at = self.world.now
+        for happening in list(run.due):
+            self.world.call_off(happening)
+        self.answers.listeners.remove_run(run)
+        run.pending.clear()
+        if run.live is not None:
+            run.spec.host.drop(run)
+        self._announce(run)
+        if run.parent is not None:
+            self.answers.answer_parent(run, *run.parent)
+
+    def _announce(self, run: RunState) -> None:
+        """The system events of an end. A run that such an event started emits none, so there is no recursion."""
+        cause = run.events[0]["name"] if run.events else ""
+        if cause in {"inngest/function.failed", "inngest/function.finished"}:
+            return
+        names = ["inngest/function.finished"]
+        if run.status == FAILED:
+            names.append("inngest/function.failed")
+        elif run.status == CANCELLED:
+            names.append("inngest/function.cancelled")
+        for name in names:
+            self.answers.system_event(name, self._end_data(run), run)
+
+    def _end_data(self, run: RunState) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "function_id": run.spec.id,
+            "run_id": run.id,
+            "event": run.events[0] if run.events else None,
+            "events": run.events,
+            "_inngest": {"status": run.status.capitalize()},
+        }
+        if run.failure is not None:
+            data["error"] = {"error": run.failure.message, **run.failure.wire(), "stack": str(run.failure)}
+        elif run.status == COMPLETED and run.result is not None:
+            data["result"] = wire.load(run.result)
+        return data
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    def fact(self, run: RunState, what: str, step: str, rest: Any) -> None:
+        """Add a fact to the history of a run."""
+        run.facts.append((self.world.now, what, step, rest))
+
+    def crash(self, run: RunState, entry: Entry, when: str) -> WorkerCrashError:
+        """The error of an attempt that was lost."""
+        return WorkerCrashError(f"the worker was lost {when} step '{entry.key}' of {run.spec.id} was recorded")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size // (1024 * 1024)} MB ({size:,} bytes)"
+

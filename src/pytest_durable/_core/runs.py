@@ -1,0 +1,241 @@
+"""The tables of a run: what it is, which steps it has, and the facts of its history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
+from .limits import DEFAULT_RETRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .commands import Answer, Command
+    from .happenings import Happening
+    from .wire import Stored
+
+QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
+ENDED = frozenset({COMPLETED, FAILED, CANCELLED})
+
+ERRORS: dict[str, type[StepError]] = {
+    "step": StepError,
+    "non_retriable": NonRetriableStepError,
+    "invoke_timeout": InvokeTimeoutError,
+    "signal_conflict": SignalConflictError,
+}
+"""What a recorded failure is raised as, by its kind."""
+
+
+class Host(Protocol):
+    """The port that executes bodies: a run and its memo in, what the body asks for or how it ended out."""
+
+    def invoke(self, run: RunState, target: Entry | None) -> Answer:
+        """Enter the body from the top. With a target, stop at that step and answer with it alone."""
+        ...
+
+    def resume(self, run: RunState, entry: Entry) -> Answer | None:
+        """Go on in place behind a step that has just been recorded; None if that is not possible any more."""
+        ...
+
+    def drop(self, run: RunState) -> None:
+        """Let go of a body that is suspended in place."""
+        ...
+
+
+class Trigger:
+    """An event name (or pattern with a trailing ``*``) and a condition; ``cron`` in its place for a schedule.
+
+    ``refuses`` is given the wire form of an event and says None, or why the event does not count.
+    """
+
+    __slots__ = ("cron", "event", "refuses")
+
+    def __init__(
+        self,
+        event: str | None,
+        refuses: Callable[[dict[str, Any]], str | None] | None = None,
+        cron: Callable[[int], int | None] | None = None,
+    ) -> None:
+        self.event = event
+        self.refuses = refuses
+        self.cron = cron
+
+
+class CancelOn:
+    """An event that cancels runs. ``bind`` is given the run's first event and makes the condition, or None for never."""
+
+    __slots__ = ("bind", "event", "timeout")
+
+    def __init__(
+        self,
+        event: str,
+        bind: Callable[[dict[str, Any]], Callable[[dict[str, Any]], str | None] | None],
+        timeout: int | None,
+    ) -> None:
+        self.event = event
+        self.bind = bind
+        self.timeout = timeout
+
+
+class FunctionSpec:
+    """What the engine knows of a function, native or not."""
+
+    def __init__(
+        self,
+        function_id: str,
+        host: Host,
+        *,
+        source: object = None,
+        retries: int = DEFAULT_RETRIES,
+        triggers: Sequence[Trigger] = (),
+        cancels: Sequence[CancelOn] = (),
+        start_timeout: int | None = None,
+        finish_timeout: int | None = None,
+        on_failure: FunctionSpec | None = None,
+        optimize_parallelism: bool = True,
+        checkpointing: bool = False,
+    ) -> None:
+        self.id = function_id
+        self.host = host
+        self.source = source
+        self.attempts = retries + 1
+        self.triggers = tuple(triggers)
+        self.cancels = tuple(cancels)
+        self.start_timeout = start_timeout
+        self.finish_timeout = finish_timeout
+        self.on_failure = on_failure
+        self.optimize_parallelism = optimize_parallelism
+        self.checkpointing = checkpointing
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Failure:
+    """An error as a fact: what crosses the wire of it, and the exception itself where it was raised in this process."""
+
+    __slots__ = ("data", "exception", "kind", "message", "name", "stack")
+
+    def __init__(
+        self,
+        name: str,
+        message: str,
+        *,
+        kind: str = "step",
+        stack: str | None = None,
+        exception: BaseException | None = None,
+        data: Any = None,
+    ) -> None:
+        self.name = name
+        self.message = message
+        self.kind = kind
+        self.stack = stack
+        self.exception = exception
+        self.data = data
+
+    def step_error(self) -> StepError:
+        """A fresh StepError of the right kind, caused by the original exception."""
+        error = ERRORS[self.kind](self.message, self.name, self.stack)
+        error.__cause__ = self.exception
+        return error
+
+    def wire(self) -> dict[str, Any]:
+        """The error as it stands in events and histories. The traceback names files, so it is no part of it."""
+        return {"name": self.name, "message": self.message}
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}" if self.message else self.name
+
+
+class Entry:
+    """One step of a run, from the moment at which the body asked for it. Recorded (``done``), it is the memo.
+
+    Attributes:
+        stored: the recorded result, if it has one; ``failure`` otherwise.
+        order: its place in the order of completion, once it is done.
+        visible: how many completed steps the body had seen when this step was planned.
+        in_flight: planned, started or waiting, and not yet done.
+        deaf: a script says that it hears nothing but its timeout.
+        timer: the happening that ends it in time, if there is one.
+    """
+
+    __slots__ = ("attempts", "command", "deaf", "done", "ended_at", "failure", "id", "in_flight", "index", "key", "op", "order",
+                 "started_at", "stored", "timer", "visible")  # fmt: skip
+
+    def __init__(self, command: Command) -> None:
+        self.key = command.key
+        self.id = command.id
+        self.index = command.index
+        self.op = command.op
+        self.command = command
+        self.done = False
+        self.in_flight = False
+        self.attempts = 0
+        self.order = -1
+        self.visible = 0
+        self.stored: Stored = (None, None)
+        self.deaf = False
+        self.timer: Happening | None = None
+        self.failure: Failure | None = None
+        self.started_at: int | None = None
+        self.ended_at: int | None = None
+
+
+class Source:
+    """Where the author wrote a call: looked up only when somebody asks."""
+
+    __slots__ = ("code", "line")
+
+    def __init__(self, code: Any, line: int) -> None:
+        self.code = code
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{self.code.co_filename}:{self.line}"
+
+
+Fact = tuple[int, str, str, Any]
+"""When (microseconds), what, of which step ("" for the run itself), and the rest, which JSON can carry."""
+
+
+class RunState:
+    """One run, from its trigger to its end.
+
+    Invariants: ``stack`` only grows and holds the steps in the order in which they were recorded. ``asked`` is the
+    sequence of (key, op) in which the body asks for steps; every invocation must repeat it before it may add to it.
+    ``pending`` holds the steps that the run waits for; empty, it means that an invocation is due or under way.
+    """
+
+    def __init__(self, run_id: str, spec: FunctionSpec, events: list[dict[str, Any]], queued_at: int) -> None:
+        self.id = run_id
+        self.key = f"run {run_id}"
+        self.spec = spec
+        self.events = events
+        self.status = QUEUED
+        self.queued_at = queued_at
+        self.started_at: int | None = None
+        self.ended_at: int | None = None
+        self.result: Stored | None = None
+        self.failure: Failure | None = None
+        self.reason = ""
+        self.invocations = 0
+        self.attempt = 0
+        self.bytes = 0
+        self.passed = -1
+        self.entries: dict[str, Entry] = {}
+        self.stack: list[Entry] = []
+        self.asked: list[str] = []
+        self.asked_ops: list[str] = []
+        self.sources: list[Source | None] = []
+        self.pending: dict[str, Entry] = {}
+        self.due: dict[Happening, None] = {}
+        self.timers: dict[int, Happening] = {}
+        self.facts: list[Fact] = []
+        self.sent: list[Any] = []
+        self.parent: tuple[RunState, Entry] | None = None
+        self.live: Any = None
+
+    @property
+    def name(self) -> str:
+        """The run for people: its function and the end of its id."""
+        return f"{self.spec.id} ({self.id[-6:]})"

@@ -1,0 +1,91 @@
+"""JSON as the wire of the simulation: what leaves a step or a function crosses it once, and comes back as a copy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .errors import SerializationError
+
+Stored = tuple[Any, str | None]
+"""A value that crossed the wire: ``(scalar, None)``, or ``(None, text)`` for what has parts that could be changed."""
+
+_encode = json.JSONEncoder(allow_nan=False).encode
+_SCALARS = (str, int, bool, type(None))
+
+
+def store(value: object, who: str) -> tuple[Stored, int]:
+    """Send a value over the wire.
+
+    Tuples become lists and keys become text, as in any JSON.
+
+    Args:
+        value: what a step or a function returned.
+        who: whose value it is, for the message.
+
+    Returns:
+        The stored value and its size in bytes.
+
+    Raises:
+        SerializationError: JSON cannot carry it; the message names ``who``, the place and the type.
+    """
+    if type(value) in _SCALARS:
+        return (value, None), len(value) + 2 if type(value) is str else 8
+    try:
+        text = _encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SerializationError(_explain(value, who, error)) from None
+    return (None, text), len(text)
+
+
+def load(stored: Stored) -> Any:
+    """A fresh copy of a stored value: changing it changes no memo."""
+    value, text = stored
+    return value if text is None else json.loads(text)
+
+
+def copy(value: object, who: str) -> Any:
+    """A value after a round trip over the wire.
+
+    Raises:
+        SerializationError: as ``store``.
+    """
+    return load(store(value, who)[0])
+
+
+def _explain(value: object, who: str, error: Exception) -> str:
+    place, found = _culprit(value, "", 0) or ("", value)
+    shown = repr(found)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    where = f" at {place.lstrip('.')}" if place else ""
+    if isinstance(found, float):
+        return f"{who}: JSON has no {shown}{where}; return None or a text in its place"
+    if place.endswith("(key)"):
+        return f"{who}: {shown} ({type(found).__name__}) cannot be a key in JSON{where}; use text"
+    if isinstance(error, ValueError) and "ircular" in str(error):
+        return f"{who}: the value contains itself{where}, which JSON cannot carry; return a plain tree"
+    return (
+        f"{who}: JSON cannot carry {shown} ({type(found).__name__}){where}; "
+        "return text, numbers, lists and dicts, for example value.isoformat() or str(value)"
+    )
+
+
+def _culprit(value: object, place: str, depth: int) -> tuple[str, object] | None:
+    """The first part of a value that JSON refuses, with its place."""
+    if depth > 50:  # noqa: PLR2004 - deep enough for any message
+        return place, value
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                return f"{place}.(key)", key
+            if found := _culprit(part, f"{place}.{key}", depth + 1):
+                return found
+        return None
+    if isinstance(value, (list, tuple)):
+        for index, part in enumerate(value):
+            if found := _culprit(part, f"{place}[{index}]", depth + 1):
+                return found
+        return None
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124 - NaN
+        return place, value
+    return None if isinstance(value, (str, int, float, bool, type(None))) else (place, value)

@@ -1,0 +1,278 @@
+"""The loop of the world: one instant after the other, one happening after the other, in the order of choice."""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from .choices import ORDER, Choices, First
+from .errors import BoundReachedError
+from .happenings import RANKS
+from .instants import duration_text, instant_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .choices import Chooser, Observer
+    from .happenings import Happening
+
+# Every loop has a bound. These two end a livelock (functions that start each other without a distance in time) and a
+# storm (a cron or a retry that goes on for ever); a simulation can be given others.
+HAPPENINGS_PER_INSTANT = 100_000
+HAPPENINGS_PER_DRIVE = 2_000_000
+
+_STRONGER = {("r", "r"): "r", ("c", "c"): "c"}
+
+
+class Floating:
+    """News whose moment is a choice: it may arrive at any instant of its window at which something is due."""
+
+    __slots__ = ("asked_at", "closes", "happening", "opens")
+
+    def __init__(self, happening: Happening, opens: int, closes: int | None) -> None:
+        self.happening = happening
+        self.opens = opens
+        self.closes = closes
+        self.asked_at = opens - 1
+
+
+class World:
+    """Instants, happenings and choices; it knows nothing of runs.
+
+    Invariants: ``now`` never goes back. Time moves only when nothing is ready at the present instant. Whatever is
+    ready at one instant is an option of the next choice, whoever it belongs to.
+    """
+
+    def __init__(
+        self,
+        start: int,
+        chooser: Chooser | None = None,
+        *,
+        observer: Observer | None = None,
+        on_time: Callable[[int], object] | None = None,
+        per_instant: int = HAPPENINGS_PER_INSTANT,
+        per_drive: int = HAPPENINGS_PER_DRIVE,
+    ) -> None:
+        self.now = start
+        self.choices = Choices(observer or chooser or First())
+        self.observer = observer
+        self.on_time = on_time
+        self.per_instant = per_instant
+        self.per_drive = per_drive
+        self.strong = 0
+        self.watchers: list[Callable[[], object]] = []
+        self.footprint: dict[str, str] | None = None
+        self.current: Happening | None = None
+        self._sequence = 0
+        self._heap: list[tuple[int, int, Happening]] = []
+        self._ready: tuple[deque[Happening], ...] = tuple(deque() for _ in RANKS)
+        self._alive = 0
+        self._floating: list[Floating] = []
+
+    # -- what will happen ---------------------------------------------------------------------------------------------
+
+    def push(self, happening: Happening, *, first: bool = False) -> Happening:
+        """Add a happening; one that is due now or earlier becomes ready at once, ``first`` before its equals."""
+        if not happening.weak:
+            self.strong += 1
+        if happening.at <= self.now:
+            happening.at = self.now
+            happening.ready = True
+            self._alive += 1
+            if first:
+                self._ready[happening.rank].appendleft(happening)
+            else:
+                self._ready[happening.rank].append(happening)
+        else:
+            self._sequence += 1
+            heappush(self._heap, (happening.at, self._sequence, happening))
+        return happening
+
+    def call_off(self, happening: Happening) -> None:
+        """Make sure that a happening never happens. It may have happened already."""
+        if happening.dead:
+            return
+        self._bury(happening)
+        if happening.ready:
+            self._alive -= 1
+
+    def _bury(self, happening: Happening) -> None:
+        happening.dead = True
+        if not happening.weak:
+            self.strong -= 1
+        if happening.owner is not None:
+            del happening.owner[happening]
+
+    def add_floating(self, happening: Happening, closes: int | None) -> None:
+        """Add news whose moment is a choice, from its instant on. ``closes=None`` reaches until nothing else is due."""
+        self._floating.append(Floating(happening, max(happening.at, self.now), closes))
+
+    def touch(self, key: str, mode: str) -> None:
+        """Say, while a happening is under way, that it reads, writes or commutatively updates something."""
+        footprint = self.footprint
+        if footprint is not None:
+            before = footprint.get(key, mode)
+            footprint[key] = _STRONGER.get((before, mode), "w")
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def drive(self, until: int | None, done: Callable[[], bool], *, idle: bool = False) -> bool:
+        """Handle what happens, in order, until ``done()``; never past ``until``.
+
+        Args:
+            until: the last instant to handle, or None for no end.
+            done: asked before and after every happening.
+            idle: stop when only unanswered waits and ticks of cron are left; never go through the timeout of a wait.
+
+        Returns:
+            Whether ``done()`` holds. False means that nothing more is due up to ``until``.
+
+        Raises:
+            BoundReachedError: more happenings than ``per_instant`` or ``per_drive``.
+        """
+        handled, at_instant, instant = 0, 0, self.now
+        while not done():
+            happening = self._next(until, idle=idle)
+            if happening is None:
+                return False
+            handled += 1
+            at_instant = at_instant + 1 if instant == self.now else 1
+            instant = self.now
+            if at_instant > self.per_instant or handled > self.per_drive:
+                self._bound_reached(happening, at_instant)
+            self._let_happen(happening)
+        if self.observer is not None:
+            self.observer.barrier()
+        return True
+
+    def move_to(self, instant: int) -> None:
+        """Move the clock forward. The caller knows that nothing is due before."""
+        if instant > self.now:
+            self.now = instant
+            if self.on_time is not None:
+                self.on_time(instant)
+
+    def _let_happen(self, happening: Happening) -> None:
+        self._bury(happening)
+        self.current = happening
+        observer = self.observer
+        if observer is None:
+            happening.act()
+        else:
+            self.footprint = {}
+            happening.act()
+            footprint, self.footprint = self.footprint, None
+            observer.happened(happening, footprint)
+        for watcher in self.watchers:
+            watcher()
+
+    def _bound_reached(self, happening: Happening, at_instant: int) -> None:
+        if at_instant > self.per_instant:
+            bound = f"more than {self.per_instant:,} happenings at one instant"
+        else:
+            bound = f"more than {self.per_drive:,} happenings in one drive"
+        msg = (
+            f"{bound}, at {instant_text(self.now)}; the last was: {happening}. Functions that start each other, "
+            "or a retry without an end, look like this; give them a distance in time or an end"
+        )
+        raise BoundReachedError(msg)
+
+    # -- what is next -------------------------------------------------------------------------------------------------
+
+    def _next(self, until: int | None, *, idle: bool) -> Happening | None:
+        while True:
+            if self._floating:
+                self._ask_floating()
+            if self._alive and not (idle and not self.strong):
+                return self._pick()
+            if idle and not self.strong and not self._floating:
+                return None
+            instant = self._next_instant(idle=idle)
+            if instant is None or (until is not None and instant > until):
+                if self._floating and instant is None and not self._alive and self._land_last():
+                    continue
+                return None
+            self.move_to(instant)
+            self._make_ready(instant, idle=idle)
+
+    def _next_instant(self, *, idle: bool) -> int | None:
+        heap = self._heap
+        while heap and heap[0][2].dead:
+            heappop(heap)
+        instant = heap[0][0] if heap else None
+        if idle and heap and heap[0][2].answer and all(h.answer for at, _, h in heap if at == instant and not h.dead):
+            # Only timeouts of waits are due there, and idling does not go through them.
+            instant = None
+        for floating in self._floating:
+            for edge in (floating.opens, floating.closes):
+                if edge is not None and edge > self.now and (instant is None or edge < instant):
+                    instant = edge
+        return instant
+
+    def _make_ready(self, instant: int, *, idle: bool) -> None:
+        heap = self._heap
+        left = []
+        while heap and heap[0][0] == instant:
+            entry = heappop(heap)
+            happening = entry[2]
+            if idle and happening.answer:
+                left.append(entry)
+            elif not happening.dead:
+                happening.ready = True
+                self._ready[happening.rank].append(happening)
+                self._alive += 1
+        for entry in left:
+            heappush(heap, entry)
+
+    def _ask_floating(self) -> None:
+        for floating in list(self._floating):
+            opens, closes, now = floating.opens, floating.closes, self.now
+            if now < opens or floating.asked_at == now:
+                continue
+            if now == closes:
+                self._land(floating)
+            elif self._alive or now == opens:
+                floating.asked_at = now
+                moments = (f"{floating.happening} at {instant_text(now)}", f"{floating.happening} later")
+                if self.choices.choose(f"the moment of {floating.happening}", moments) == 0:
+                    self._land(floating)
+
+    def _land_last(self) -> bool:
+        """Nothing else is due: news without an end of its window arrives now."""
+        for floating in self._floating:
+            if floating.closes is None:
+                self._land(floating)
+                return True
+        return False
+
+    def _land(self, floating: Floating) -> None:
+        self._floating.remove(floating)
+        floating.happening.at = self.now
+        self.push(floating.happening)
+
+    def _pick(self) -> Happening:
+        ready, count = self._ready, self._alive
+        self._alive -= 1
+        if self.observer is None and (count == 1 or type(self.choices.chooser) is First):
+            if count > 1:
+                self.choices.counts.append(count)
+                self.choices.indices.append(0)
+            for rank in ready:
+                while rank:
+                    happening = rank.popleft()
+                    if not happening.dead:
+                        return happening
+        options = [happening for rank in ready for happening in rank if not happening.dead]
+        if count == 1:
+            self.choices.chooser.choose(ORDER, options)
+            chosen = options[0]
+        else:
+            chosen = options[self.choices.choose(ORDER, options)]
+        ready[chosen.rank].remove(chosen)
+        return chosen
+
+    def describe_due(self) -> str:
+        """What is due next, for messages."""
+        alive = sorted((h.at, n, str(h)) for n, (_, _, h) in enumerate(self._heap) if not h.dead)[:3]
+        return "; ".join(f"{name} in {duration_text(at - self.now)}" for at, _, name in alive) or "nothing"
