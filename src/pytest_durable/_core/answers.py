@@ -32,7 +32,6 @@ class Answers:
         self.world = engine.world
         self.listeners = Listeners()
         self.events: list[BusEvent] = []
-        self.cron_ticks: dict[str, int] = {}
         self._seen: dict[tuple[str, str], int] = {}
         self._begin: dict[str, Callable[[RunState, Entry], None]] = {
             SLEEP: self._begin_sleep,
@@ -190,11 +189,19 @@ class Answers:
             "ts": ts or now,
         }
 
-    def send(self, wire: dict[str, Any], who: str, sender: RunState | None, at: int) -> BusEvent:
-        """Put an event on its way; it arrives at an instant, and what befalls it there is up to the stage."""
-        event = BusEvent(wire, chance.ulid(at // MILLISECOND, self.engine.seed, f"sent {who}"), at, sender)
-        self.world.push(self.arrival(event, at))
-        return event
+    def make_sending(self, wire: dict[str, Any], who: str, sender: RunState | None, at: int) -> BusEvent:
+        """An event that is about to be sent. What befalls it when it arrives is up to the stage."""
+        return BusEvent(wire, chance.ulid(at // MILLISECOND, self.engine.seed, f"sent {who}"), at, sender)
+
+    def tick(self, spec: FunctionSpec, wire: dict[str, Any]) -> None:
+        """Start a function for a tick of its cron; one tick starts it once."""
+        event = BusEvent(wire, f"{spec.id} {wire['id']}", self.world.now, None)
+        event.arrived = True
+        self.events.append(event)
+        if (spec.id, wire["id"]) not in self._seen:
+            self._seen[spec.id, wire["id"]] = self.world.now
+            self.engine.create(spec, [event.copy()], event.id)
+            event.outcome.started.append(spec.id)
 
     def arrival(self, event: BusEvent, at: int) -> Happening:
         """The happening in which an event arrives."""
@@ -304,7 +311,8 @@ class Answers:
         for number, wanted in enumerate(command.events):
             who = f"{run.id} {entry.key} {entry.attempts} {number}"
             wire = self.make_event(wanted["name"], wanted["data"], who, wanted.get("id", ""), wanted.get("ts", 0))
-            event = self.send(wire, who, run, self.world.now)
+            event = self.make_sending(wire, who, run, self.world.now)
+            self.world.push(self.arrival(event, self.world.now))
             run.sent.append(event)
             ids.append(event.id)
         return ids

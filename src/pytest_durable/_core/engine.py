@@ -11,6 +11,7 @@ from .commands import EXECUTED, TIMER_OP, Asked, Command, Returned
 from .errors import (
     DurableError,
     LimitError,
+    NonDeterminismError,
     RetryAfterError,
     RunSizeError,
     StepSizeError,
@@ -79,6 +80,8 @@ class Engine:
         self.limits = limits or Limits()
         self.runs: list[RunState] = []
         self.known: dict[str, FunctionSpec] = {}
+        self.checkpoint = False
+        self.surroundings: Any = None
         self.answers = Answers(self)
         self._names: dict[str, int] = {}
 
@@ -92,6 +95,8 @@ class Engine:
         self._names[who] = same + 1
         run_id = chance.ulid(world.now // MILLISECOND, self.seed, f"run {spec.id} {who} {same}")
         run = RunState(run_id, spec, events, world.now)
+        run.checkpoint = self.checkpoint or spec.checkpointing
+        run.surroundings = self.surroundings
         self.runs.append(run)
         self.fact(run, "run.queued", "", {"function": spec.id})
         for cancel in spec.cancels:
@@ -369,6 +374,9 @@ class Engine:
         run.failure = failure
         self.fact(run, "run.failed", "", {"error": failure.wire()})
         self._end(run, FAILED)
+        if isinstance(failure.exception, NonDeterminismError):
+            # Said at once, to whoever drives: a run whose steps differ has no meaning that a later look could find.
+            raise failure.exception
 
     def cancel(self, run: RunState, reason: str) -> None:
         """End a run now. What is in flight happens, and nobody hears of it."""
@@ -418,6 +426,13 @@ class Engine:
         elif run.status == COMPLETED and run.result is not None:
             data["result"] = wire.load(run.result)
         return data
+
+    def redeliver(self, run: RunState, entry: Entry) -> None:
+        """Deliver the request of a recorded step once more: the body is entered, and what it asks for is known."""
+        entry.visible = entry.order
+        run.invocations += 1
+        self.fact(run, "request", entry.key, {"attempt": 0, "again": True})
+        run.spec.host.invoke(run, entry)
 
     # -- small things -------------------------------------------------------------------------------------------------
 

@@ -153,5 +153,9 @@ class NonDeterminismError(DurabilityError):
     """The steps of a body differ between two of its invocations."""
 
 
+class UnusedScriptError(DurableError, AssertionError):
+    """A script that no step has used; ``maybe()`` allows it."""
+
+
 class ScheduleError(UsageError):
     """A schedule does not fit this test: another version of it, or truncated text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
@@ -48,15 +49,17 @@ class Trigger:
     ``refuses`` is given the wire form of an event and says None, or why the event does not count.
     """
 
-    __slots__ = ("cron", "event", "refuses")
+    __slots__ = ("cron", "event", "refuses", "text")
 
     def __init__(
         self,
         event: str | None,
         refuses: Callable[[dict[str, Any]], str | None] | None = None,
         cron: Callable[[int], int | None] | None = None,
+        text: str = "",
     ) -> None:
         self.event = event
+        self.text = text
         self.refuses = refuses
         self.cron = cron
 
@@ -211,6 +214,7 @@ class RunState:
         self.key = f"run {run_id}"
         self.spec = spec
         self.events = events
+        self.event_texts = [json.dumps(event) for event in events]
         self.status = QUEUED
         self.queued_at = queued_at
         self.started_at: int | None = None
@@ -234,6 +238,8 @@ class RunState:
         self.sent: list[Any] = []
         self.parent: tuple[RunState, Entry] | None = None
         self.live: Any = None
+        self.checkpoint = spec.checkpointing
+        self.surroundings: Any = None
 
     @property
     def name(self) -> str:

@@ -1,0 +1,209 @@
+"""The clocks of the process: while a simulation is entered or driven, ``datetime.now()`` and ``time.time()`` read it.
+
+Two backends do the patching, time-machine and freezegun. Simulations in one process share one patch: whoever is on top
+of the stack below is shown, and a simulation that is driven goes on top for as long as that takes.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._core.errors import UsageError
+from ._core.instants import SECOND, as_datetime, instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DEFAULT_START = datetime(2025, 1, 1, tzinfo=UTC)
+real_sleep = time.sleep
+
+
+class Backend(Protocol):
+    """Something that makes the process believe in an instant."""
+
+    def move(self, micros: int) -> None:
+        """Show an instant."""
+        ...
+
+    def stop(self) -> None:
+        """Show real time again."""
+        ...
+
+
+class TimeMachine:
+    """time-machine: exact, and a microsecond to move."""
+
+    def __init__(self, micros: int) -> None:
+        import time_machine  # noqa: PLC0415 - imported when a clock is first shown
+
+        seconds, rest = divmod(micros, SECOND)
+        # Whole seconds, not a datetime: a datetime in UTC would also change the local zone of the process.
+        self._travel = time_machine.travel(seconds, tick=False)
+        self._traveller: Any = self._travel.start()
+        self._shown = seconds * SECOND
+        self.move(self._shown + rest)
+
+    def move(self, micros: int) -> None:
+        """Show an instant."""
+        if micros != self._shown:
+            self._traveller.shift(timedelta(microseconds=micros - self._shown))
+            self._shown = micros
+
+    def stop(self) -> None:
+        """Show real time again."""
+        self._travel.stop()
+
+
+class Freezegun:
+    """freezegun: for suites that use it already; it patches more, and takes milliseconds to start."""
+
+    def __init__(self, micros: int) -> None:
+        from freezegun import freeze_time  # noqa: PLC0415 - an extra
+
+        self._freezer = freeze_time(as_datetime(micros).replace(tzinfo=None), real_asyncio=True)
+        self._factory: Any = self._freezer.start()
+
+    def move(self, micros: int) -> None:
+        """Show an instant."""
+        self._factory.move_to(as_datetime(micros).replace(tzinfo=None))
+
+    def stop(self) -> None:
+        """Show real time again."""
+        self._freezer.stop()
+
+
+class Off:
+    """No patching: only ``sim.now`` is virtual."""
+
+    def __init__(self, micros: int) -> None:
+        del micros
+
+    def move(self, micros: int) -> None:
+        """Nothing to show."""
+
+    def stop(self) -> None:
+        """Nothing to undo."""
+
+
+BACKENDS: dict[str, Callable[[int], Backend]] = {"time-machine": TimeMachine, "freezegun": Freezegun, "off": Off}
+
+
+def freezegun_is_active() -> bool:
+    """Whether freezegun has replaced ``datetime`` by its own class now."""
+    return "freezegun" in sys.modules and sys.modules["datetime"].datetime.__name__ == "FakeDatetime"
+
+
+def time_machine_is_active() -> bool:
+    """Whether somebody else than a simulation travels with time-machine now."""
+    module = sys.modules.get("time_machine")
+    return module is not None and bool(module.escape_hatch.is_travelling()) and not _stack
+
+
+def default_start() -> datetime:
+    """The moment at which the process is frozen already, or the start of 2025."""
+    if not _stack and (freezegun_is_active() or time_machine_is_active()):
+        return datetime.now(UTC)
+    return DEFAULT_START
+
+
+_stack: list[Clock] = []
+_shared: dict[str, Backend] = {}
+
+
+class Clock:
+    """The process clock of one simulation.
+
+    Args:
+        micros: the first instant.
+        backend: "time-machine", "freezegun", "off", or None for freezegun where it is active and time-machine
+            elsewhere.
+
+    Raises:
+        UsageError: no such backend.
+    """
+
+    def __init__(self, micros: int, backend: str | None = None) -> None:
+        if backend is not None and backend not in BACKENDS:
+            msg = f"clock={backend!r} is not a backend; use one of {', '.join(map(repr, BACKENDS))}"
+            raise UsageError(msg)
+        self.micros = micros
+        self.backend = backend
+        self.sleeper: Callable[[int], None] | None = None
+        """What a ``time.sleep`` does while a step of this simulation is executed; None outside."""
+
+    def show(self, micros: int) -> None:
+        """Show an instant from now on."""
+        self.micros = micros
+        if _stack and _stack[-1] is self:
+            _shared["backend"].move(micros)
+
+    @contextmanager
+    def on_top(self) -> Iterator[None]:
+        """Show this clock, whoever else is entered."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def enter(self) -> None:
+        """Go on top of the stack."""
+        if not _stack:
+            name = self.backend or ("freezegun" if freezegun_is_active() else "time-machine")
+            _shared["backend"] = BACKENDS[name](self.micros)
+        else:
+            _shared["backend"].move(self.micros)
+        _stack.append(self)
+
+    def leave(self) -> None:
+        """Leave the stack; the clock below is shown again."""
+        for index in range(len(_stack) - 1, -1, -1):
+            if _stack[index] is self:
+                del _stack[index]
+                break
+        if not _stack:
+            _shared.pop("backend").stop()
+        else:
+            _shared["backend"].move(_stack[-1].micros)
+
+
+def virtual_sleep(seconds: float) -> None:
+    """``time.sleep`` while a simulation is driven: in a step it takes virtual time, and in a body it is refused."""
+    clock = _stack[-1] if _stack else None
+    if clock is None:
+        real_sleep(seconds)
+    elif clock.sleeper is None:
+        msg = (
+            f"time.sleep({seconds!r}) in the body of a durable function is lost on every replay and blocks the worker; "
+            'write ctx.step.sleep("pause", ...), or sleep inside a step'
+        )
+        raise UsageError(msg)
+    elif seconds < 0:
+        msg = "sleep length must be non-negative"
+        raise ValueError(msg)
+    else:
+        clock.sleeper(round(seconds * SECOND))
+
+
+@contextmanager
+def sleeping_virtually() -> Iterator[None]:
+    """Replace ``time.sleep`` while a simulation is driven."""
+    before = time.sleep
+    time.sleep = virtual_sleep
+    try:
+        yield
+    finally:
+        time.sleep = before
+
+
+def start_instant(start: datetime | str | None) -> int:
+    """The instant of ``Simulation(start=...)``, in microseconds.
+
+    Raises:
+        UsageError: it has no time zone, or is no moment.
+    """
+    return instant(start if start is not None else default_start(), "start")

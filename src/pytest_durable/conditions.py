@@ -1,0 +1,65 @@
+"""Conditions on events: an expression becomes a function that says None, or why an event does not count."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ._core.errors import ExpressionError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .expressions import Expression
+
+
+def compiled(text: str, where: str) -> Expression:
+    """The compiled expression; an error in it says where it stands.
+
+    Raises:
+        ExpressionError: the text cannot be parsed.
+    """
+    from .expressions import compile_expression  # noqa: PLC0415 - the parser is imported only if used
+
+    try:
+        return compile_expression(text)
+    except ExpressionError as error:
+        msg = f"{where}: {error}"
+        raise ExpressionError(msg) from None
+
+
+def refusal(text: str, fn_id: str) -> Callable[[dict[str, Any]], str | None]:
+    """A condition on one event: None if the expression is true for it, and otherwise why not."""
+    expression = compiled(text, f"function {fn_id!r}")
+
+    def refuses(event: dict[str, Any]) -> str | None:
+        return None if expression.matches(event) else expression.why(event)
+
+    return refuses
+
+
+def bound_refusal(text: str, where: str, first: dict[str, Any]) -> Callable[[dict[str, Any]], str | None]:
+    """A condition on an event that arrives, with the run's own event bound now, as the server does."""
+    bound = compiled(text, where).bind(first)
+
+    def refuses(event: dict[str, Any]) -> str | None:
+        return None if bound.matches({}, event) else bound.why({}, event)
+
+    return refuses
+
+
+def accepts_all(event: dict[str, Any]) -> str | None:  # noqa: ARG001 - one condition among others
+    """The condition of a wait without a condition."""
+    return None
+
+
+def field_condition(match: str, where: str) -> str:
+    """The expression of ``match="data.order_id"``: the field is equal in both events.
+
+    Raises:
+        UsageError: it is not the path of a field.
+    """
+    if not isinstance(match, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", match):
+        msg = f'{where}: match={match!r} is not the path of a field, such as "data.order_id"; use if_exp for conditions'
+        raise UsageError(msg)
+    return f"event.{match} == async.{match}"

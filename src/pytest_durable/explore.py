@@ -1,0 +1,2 @@
+class Report: pass
+def explore(*a, **k): raise NotImplementedError

@@ -1,0 +1,206 @@
+"""Faults: small rules that add unpleasant options to a choice.
+
+Each function here returns a ``Fault``; add it with ``durable.faults.add(...)``, or name it in ``faults=[...]`` of the
+marker, of ``explore`` or of a strategy. Under exploration every injection is a choice, and ``max_faults`` bounds how
+many happen in one schedule. Outside exploration a fault simply happens, ``times`` times.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._core.errors import UsageError
+from ._core.instants import Duration, duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CRASH_BEFORE, CRASH_AFTER, LOST, STEP_ERROR, SLOW = "crash before", "crash after", "lost", "step error", "slow"
+DUPLICATE, DUPLICATE_NEW_ID, DROP, DELAY = "duplicate", "duplicate under a new id", "drop", "delay"
+REDELIVER, CANCEL = "redeliver", "cancel"
+
+STEP_VERDICTS = {
+    CRASH_BEFORE: "crash before step '{step}' has its effect",
+    CRASH_AFTER: "crash after step '{step}' has had its effect and before it is recorded",
+    LOST: "the answer of step '{step}' is lost before it is recorded",
+    STEP_ERROR: "step '{step}' fails before its effect",
+    SLOW: "step '{step}' is slow",
+}
+EVENT_VERDICTS = {
+    DUPLICATE: "event '{event}' arrives twice",
+    DUPLICATE_NEW_ID: "event '{event}' arrives twice, under two ids",
+    DROP: "event '{event}' is lost",
+    DELAY: "event '{event}' is late",
+}
+REQUEST_VERDICTS = {REDELIVER: "the request of step '{step}' is delivered again", CANCEL: "the run is cancelled"}
+
+
+class Fault:
+    """A rule: which attempts, events or requests it is about, and what it makes possible there.
+
+    Attributes:
+        name: the name under which ``faults=[...]`` finds it.
+        verdicts: what may happen, each a key of one of the tables above.
+        function, step, event: it is about these only; None for all.
+        times: how often it happens at the most; None for once outside exploration, and for any number within the
+            budget under exploration.
+        length: microseconds, for what is slow or late.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        verdicts: tuple[str, ...],
+        *,
+        function: Any = None,
+        step: str | None = None,
+        event: str | None = None,
+        times: int | None = None,
+        length: int = 0,
+    ) -> None:
+        self.name = name
+        self.verdicts = verdicts
+        self.function = getattr(function, "id", function)
+        self.step = step
+        self.event = event
+        self.times = times
+        self.length = length
+        self.injected = 0
+
+    def __repr__(self) -> str:
+        narrowed = [f"{key}={getattr(self, key)!r}" for key in ("function", "step", "event") if getattr(self, key)]
+        return f"faults.{self.name}({', '.join(narrowed)})"
+
+    def concerns(self, function: str, step: str, step_id: str) -> bool:
+        """Whether a step of a function is meant."""
+        return (self.function is None or self.function == function) and self.step in {None, step, step_id}
+
+    def concerns_event(self, name: str, sender: str | None) -> bool:
+        """Whether an event is meant, by its name and the function that sent it."""
+        return self.event in {None, name} and (self.function is None or self.function == sender) and self.step is None
+
+
+def _times(rate: object, times: int | None) -> int | None:
+    if rate is not None:
+        if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+            msg = f"rate={rate!r} is not between 0 and 1"
+            raise UsageError(msg)
+        return 1_000_000_000 if rate else 0
+    if times is None:
+        return None
+    if not isinstance(times, int) or isinstance(times, bool) or times < 1:
+        msg = f"times={times!r} is not a number from 1 on"
+        raise UsageError(msg)
+    return times
+
+
+def step_error(rate: float | None = None, *, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+    """One attempt fails before its effect. With ``rate`` any number of attempts may; each is a choice of its own."""
+    return Fault("step_error", (STEP_ERROR,), function=function, step=step, times=_times(rate, times))
+
+
+def crash(when: str | None = None, *, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+    """The worker dies "before" a step has its effect or "after" it and before it is recorded; None for either."""
+    verdicts = {None: (CRASH_BEFORE, CRASH_AFTER), "before": (CRASH_BEFORE,), "after": (CRASH_AFTER,)}
+    if when not in verdicts:
+        msg = f'crash(when={when!r}); say "before", "after" or nothing for either'
+        raise UsageError(msg)
+    return Fault("crash", verdicts[when], function=function, step=step, times=_times(None, times))
+
+
+def lost_ack(*, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+    """A step has its effect and its answer is lost: it is tried again, though the worker lives."""
+    return Fault("lost_ack", (LOST,), function=function, step=step, times=_times(None, times))
+
+
+def slow_step(length: Duration = "1m", *, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+    """A step takes this much longer in virtual time."""
+    return Fault("slow_step", (SLOW,), function=function, step=step, times=_times(None, times),
+                 length=duration(length, "slow_step"))  # fmt: skip
+
+
+def redelivery(*, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+    """A request whose step was recorded already is delivered once more."""
+    return Fault("redelivery", (REDELIVER,), function=function, step=step, times=_times(None, times))
+
+
+def cancellation(*, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+    """A run is cancelled just before one of its requests."""
+    return Fault("cancellation", (CANCEL,), function=function, step=step, times=_times(None, times))
+
+
+def duplicate_event(
+    new_id: bool = False, *, times: int | None = None, event: str | None = None, function: Any = None
+) -> Fault:
+    """An event arrives twice, under the same id or (``new_id=True``) under a second one."""
+    verdict = DUPLICATE_NEW_ID if new_id else DUPLICATE
+    return Fault("duplicate_event", (verdict,), event=event, function=function, times=_times(None, times))
+
+
+def drop_event(*, times: int | None = None, event: str | None = None, function: Any = None) -> Fault:
+    """An event never arrives."""
+    return Fault("drop_event", (DROP,), event=event, function=function, times=_times(None, times))
+
+
+def delay_event(by: Duration = "1h", *, times: int | None = None, event: str | None = None, function: Any = None) -> Fault:
+    """An event arrives this much later."""
+    return Fault("delay_event", (DELAY,), event=event, function=function, times=_times(None, times),
+                 length=duration(by, "delay_event"))  # fmt: skip
+
+
+BY_NAME = {
+    maker.__name__: maker
+    for maker in (step_error, crash, lost_ack, slow_step, redelivery, cancellation, duplicate_event, drop_event,
+                  delay_event)
+}  # fmt: skip
+
+
+def named(fault: str | Fault) -> Fault:
+    """A fault by its name, with its defaults; a fresh copy of one that was made already.
+
+    Raises:
+        UsageError: there is no fault of that name.
+    """
+    if isinstance(fault, Fault):
+        return Fault(fault.name, fault.verdicts, function=fault.function, step=fault.step, event=fault.event,
+                     times=fault.times, length=fault.length)  # fmt: skip
+    if fault not in BY_NAME:
+        msg = f"{fault!r} is not a fault; there are {', '.join(BY_NAME)}"
+        raise UsageError(msg)
+    return BY_NAME[fault]()
+
+
+class Faults:
+    """The faults of one simulation, and the budget that bounds them under exploration."""
+
+    def __init__(self, faults: Iterable[str | Fault] = (), *, exploring: bool = False, budget: int = 1) -> None:
+        self.exploring = exploring
+        self.budget = budget
+        self._faults = [named(fault) for fault in faults]
+
+    def __iter__(self) -> Any:
+        return iter(self._faults)
+
+    def __bool__(self) -> bool:
+        return bool(self._faults)
+
+    def add(self, fault: str | Fault) -> None:
+        """Add a fault to this simulation."""
+        self._faults.append(named(fault))
+
+    def spend(self, fault: Fault) -> None:
+        """Take note of an injection."""
+        fault.injected += 1
+        if self.exploring:
+            self.budget -= 1
+
+    def open(self) -> list[Fault]:
+        """The faults that may still happen."""
+        if not self._faults or (self.exploring and self.budget <= 0):
+            return []
+        return [fault for fault in self._faults if self._may_happen(fault)]
+
+    def _may_happen(self, fault: Fault) -> bool:
+        if fault.times is None:
+            return self.exploring or not fault.injected
+        return fault.injected < fault.times

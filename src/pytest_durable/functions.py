@@ -1,0 +1,273 @@
+"""``durable_function`` and its configuration, with the names and fields of the Inngest Python SDK."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._core.errors import UsageError
+from ._core.instants import Duration, duration
+from ._core.limits import DEFAULT_RETRIES, MOST_RETRIES
+from ._core.runs import CancelOn, FunctionSpec, Trigger
+from .conditions import accepts_all, bound_refusal, compiled, refusal
+from .host import NativeHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerEvent:
+    """Start for an event of this name (a trailing ``*`` stands for the rest) for which the expression is true."""
+
+    event: str
+    expression: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerCron:
+    """Start at every tick of a five-field cron, in UTC unless it begins with ``TZ=Area/City``."""
+
+    cron: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancel a run when this event comes: ``event`` in the expression is the run's own, ``async`` the one that came."""
+
+    event: str
+    if_exp: str | None = None
+    timeout: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Cancel a run that has not started within ``start``, or not ended within ``finish`` of its start."""
+
+    start: Duration | None = None
+    finish: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Start one run for several events."""
+
+    max_size: int
+    timeout: Duration | None = None
+    key: str | None = None
+    if_exp: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """How many requests of a function may be under way."""
+
+    limit: int
+    key: str | None = None
+    scope: Literal["account", "env", "fn"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Debounce:
+    """Start once, for the last event of a burst."""
+
+    period: Duration
+    key: str | None = None
+    timeout: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """Which runs go first."""
+
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How many runs may start in a period; events beyond start none."""
+
+    limit: int
+    period: Duration
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Singleton:
+    """One live run at a time."""
+
+    mode: Literal["skip", "cancel"]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """How many runs may start in a period; events beyond start later."""
+
+    limit: int
+    period: Duration
+    key: str | None = None
+    burst: int = 1
+
+
+TriggerLike = str | TriggerEvent | TriggerCron
+
+FLOW_CONTROL = ("concurrency", "throttle", "rate_limit", "debounce", "batch_events", "priority", "singleton",
+                "idempotency")  # fmt: skip
+"""Configuration that the simulation takes and does not act on yet; it says so when such a function is first used."""
+
+
+class DurableFunction:
+    """A durable function: what the author wrote, with its id and its configuration.
+
+    Attributes:
+        id: the function id.
+        spec: what the engine knows of it.
+        not_simulated: the flow control that was configured and is not simulated yet.
+    """
+
+    def __init__(self, body: Callable[..., Any], spec: FunctionSpec, name: str, not_simulated: Sequence[str]) -> None:
+        functools.update_wrapper(self, body)
+        self.body = body
+        self.spec = spec
+        self.name = name
+        self.not_simulated = tuple(not_simulated)
+
+    @property
+    def id(self) -> str:
+        """The function id."""
+        return self.spec.id
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the body itself, as if it were not durable."""
+        return self.body(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<durable function {self.id!r}>"
+
+
+def durable_function(
+    fn_id: str,
+    *,
+    trigger: TriggerLike | Sequence[TriggerLike] | None = None,
+    retries: int = DEFAULT_RETRIES,
+    on_failure: Callable[..., Any] | None = None,
+    name: str | None = None,
+    cancel: Cancel | Sequence[Cancel] | None = None,
+    timeouts: Timeouts | None = None,
+    concurrency: Concurrency | Sequence[Concurrency] | None = None,
+    throttle: Throttle | None = None,
+    rate_limit: RateLimit | None = None,
+    debounce: Debounce | None = None,
+    batch_events: Batch | None = None,
+    priority: Priority | None = None,
+    singleton: Singleton | None = None,
+    idempotency: str | None = None,
+    optimize_parallelism: bool = True,
+    checkpointing: bool = False,
+) -> Callable[[Callable[..., Any]], DurableFunction]:
+    """Make a durable function of a body that takes a ``Context`` (async) or a ``ContextSync``.
+
+    Args:
+        fn_id: the id, unique among the functions of a simulation.
+        trigger: what starts it: an event name, ``TriggerEvent``, ``TriggerCron``, or a list of these.
+        retries: how often a failed step, or the body, is tried again: 0 to 20.
+        on_failure: a body that runs once, for the event ``inngest/function.failed``, when a run fails for good.
+        name: for people; the id unless given.
+        cancel: the events that cancel a run.
+        timeouts: how long a run may take to start and to finish.
+        concurrency, throttle, rate_limit, debounce, batch_events, priority, singleton, idempotency: flow control.
+        optimize_parallelism: parallel steps settle together; otherwise the body goes on after each of them.
+        checkpointing: go on in place behind a step instead of entering the body again.
+
+    Raises:
+        UsageError: the configuration is not one that the server would accept; the message names the function.
+    """
+    given = locals()
+    _check_id(fn_id)
+    if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
+        msg = f"function {fn_id!r}: retries={retries!r} is not a number from 0 to {MOST_RETRIES}"
+        raise UsageError(msg)
+    limits = timeouts or Timeouts()
+    not_simulated = [option for option in FLOW_CONTROL if given[option] is not None]
+
+    def decorate(body: Callable[..., Any]) -> DurableFunction:
+        if not callable(body):
+            msg = f"function {fn_id!r}: {body!r} is not callable; decorate a function that takes a context"
+            raise UsageError(msg)
+        spec = FunctionSpec(
+            fn_id,
+            NativeHost(body),
+            source=body,
+            retries=retries,
+            triggers=[_trigger(one, fn_id) for one in _listed(trigger)],
+            cancels=[_cancel(one, fn_id) for one in _listed(cancel)],
+            start_timeout=_optional(limits.start, f"function {fn_id!r}: timeouts.start"),
+            finish_timeout=_optional(limits.finish, f"function {fn_id!r}: timeouts.finish"),
+            on_failure=_failure_handler(fn_id, on_failure) if on_failure is not None else None,
+            optimize_parallelism=optimize_parallelism,
+            checkpointing=checkpointing,
+        )
+        return DurableFunction(body, spec, name or fn_id, not_simulated)
+
+    return decorate
+
+
+def _check_id(fn_id: object) -> None:
+    if not isinstance(fn_id, str) or not fn_id:
+        msg = f'a function id must be text, and {fn_id!r} is not; write @durable_function("onboarding")'
+        raise UsageError(msg)
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _optional(value: Duration | None, what: str) -> int | None:
+    return None if value is None else duration(value, what)
+
+
+def _trigger(given: TriggerLike, fn_id: str) -> Trigger:
+    if isinstance(given, str) and given:
+        return Trigger(given)
+    event = getattr(given, "event", None)
+    if isinstance(event, str) and event:
+        expression = getattr(given, "expression", None)
+        return Trigger(event, refusal(expression, fn_id) if expression is not None else None)
+    cron = getattr(given, "cron", None)
+    if isinstance(cron, str):
+        from .cron import ticks  # noqa: PLC0415 - croniter is imported only where a cron is used
+
+        return Trigger(None, None, ticks(cron, f"function {fn_id!r}"), cron)
+    msg = f"function {fn_id!r}: {given!r} is no trigger; use an event name, TriggerEvent(event=) or TriggerCron(cron=)"
+    raise UsageError(msg)
+
+
+def _cancel(given: Cancel, fn_id: str) -> CancelOn:
+    event, text = getattr(given, "event", None), getattr(given, "if_exp", None)
+    where = f"function {fn_id!r}: cancel on {event!r}"
+    if not isinstance(event, str) or not event:
+        msg = f"function {fn_id!r}: {given!r} is no cancellation; write Cancel(event=..., if_exp=...)"
+        raise UsageError(msg)
+    if text is not None:
+        compiled(text, where)
+
+    def bind(first: dict[str, Any]) -> Callable[[dict[str, Any]], str | None]:
+        return accepts_all if text is None else bound_refusal(text, where, first)
+
+    return CancelOn(event, bind, _optional(getattr(given, "timeout", None), where))
+
+
+def _failure_handler(fn_id: str, body: Callable[..., Any]) -> FunctionSpec:
+    handler_id = f"{fn_id}-failure"
+
+    def refuses(event: dict[str, Any]) -> str | None:
+        failed = event["data"].get("function_id")
+        return None if failed == fn_id else f"it was {failed} that failed"
+
+    inner = getattr(body, "body", body)
+    trigger = Trigger("inngest/function.failed", refuses)
+    return FunctionSpec(handler_id, NativeHost(inner), source=inner, retries=0, triggers=[trigger])

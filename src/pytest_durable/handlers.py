@@ -1,0 +1,108 @@
+"""Executes the handler of a step, sync or async, in virtual time of its own that begins when the step begins."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from asyncio import events
+from typing import TYPE_CHECKING, Any
+
+from ._core.errors import UsageError
+from .clock import real_sleep, virtual_sleep
+from .loop import NumberedFuture, VirtualLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .clock import Clock
+
+
+class StepTime:
+    """The time inside a step: ``elapsed`` microseconds since it began. Whoever sleeps in the step moves it."""
+
+    __slots__ = ("began", "clock", "elapsed")
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.began = clock.micros
+        self.elapsed = 0
+
+    def sleep(self, micros: int) -> None:
+        """Let virtual time pass."""
+        self.elapsed += micros
+        self.clock.show(self.began + self.elapsed)
+
+
+class StepLoop(VirtualLoop):
+    """The event loop of an async handler: its timers move the time of the step."""
+
+    def __init__(self, where: str, bound: int, step_time: StepTime) -> None:
+        super().__init__(where, bound)
+        self.step_time = step_time
+
+    def micros(self) -> int:
+        """Microseconds since the step began."""
+        return self.step_time.elapsed
+
+    def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> NumberedFuture:  # type: ignore[override]  # noqa: ARG002
+        """Run the function here and now: no thread, and the same order every time."""
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it is the outcome of the future
+            future.set_exception(error)
+        return future
+
+
+def call(
+    handler: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], clock: Clock, where: str, bound: int
+) -> tuple[Any, BaseException | None, int]:
+    """Call a handler and wait for its result in virtual time.
+
+    Returns:
+        The result or None, the exception or None, and the virtual microseconds that it took.
+    """
+    if handler is real_sleep:
+        handler = virtual_sleep
+    step_time = StepTime(clock)
+    before, clock.sleeper = clock.sleeper, step_time.sleep
+    value, error = None, None
+    try:
+        value = handler(*args, **kwargs)
+        if inspect.isawaitable(value):
+            value = _await(value, StepLoop(where, bound, step_time))
+    except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
+        error = raised
+    finally:
+        clock.sleeper = before
+        if step_time.elapsed:
+            clock.show(step_time.began)
+    return value, error, step_time.elapsed
+
+
+def _await(awaitable: Any, loop: StepLoop) -> Any:
+    outer = events._get_running_loop()  # noqa: SLF001 - the step's loop runs in place of any other
+    events._set_running_loop(loop)  # noqa: SLF001 - as above
+    try:
+        coro = awaitable if asyncio.iscoroutine(awaitable) else _wrapped(awaitable)
+        task = loop.create_task(coro)
+        loop.run_ready()
+        while not task.done():
+            due = loop.next_timer()
+            if due is None:
+                msg = (
+                    f"{loop.where} waits for something that no timer will bring; "
+                    "a step can await its own tasks, asyncio.sleep and fakes, and nothing from outside"
+                )
+                raise UsageError(msg)
+            loop.step_time.sleep(max(0, due - loop.step_time.elapsed))
+            loop.fire_timer()
+            loop.run_ready()
+        return task.result()
+    finally:
+        loop.abandon()
+        events._set_running_loop(outer)  # noqa: SLF001 - as above
+
+
+async def _wrapped(awaitable: Any) -> Any:
+    return await awaitable

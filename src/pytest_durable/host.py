@@ -1,0 +1,345 @@
+"""The host of native functions: enters a body with the memo so far, and answers with what it asks for.
+
+An async body is driven by hand, ``send`` by ``send``; only where it uses asyncio does the small loop turn. A sync body
+is left by an exception at the first step that the memo does not answer. Both are entered anew for every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from asyncio import events, tasks
+from typing import TYPE_CHECKING, Any
+
+from ._core.commands import TIMER_OP, Answer, Asked, Raised, Returned
+from ._core.errors import NonDeterminismError, UsageError
+from .invocation import BODY, CLOSED, CLOSING, Call, Invocation, StepInterrupt
+from .loop import VirtualLoop, close_quietly
+from .step import Context, ContextSync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from ._core.commands import Command
+    from ._core.runs import Entry, RunState
+
+GATHERED = frozenset({"gather.<locals>._done_callback", "TaskGroup._on_task_done"})
+"""Who is told of the end of a branch that is one step, and cannot tell in which order its siblings ended."""
+
+
+def is_async(body: Callable[..., Any]) -> bool:
+    """Whether a body is a coroutine function, also behind partial objects and callable instances."""
+    while isinstance(body, functools.partial):
+        body = body.func
+    called = getattr(type(body), "__call__", None)
+    return inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(called)
+
+
+class NativeHost:
+    """Executes one body, async or sync."""
+
+    def __init__(self, body: Callable[..., Any]) -> None:
+        self.body = body
+        self.is_async = is_async(body)
+
+    def invoke(self, run: RunState, target: Entry | None) -> Answer:
+        """Enter the body from the top."""
+        invocation = Invocation(run, target.visible if target is not None else None, run.surroundings)
+        if self.is_async:
+            return self._invoke_async(run, invocation, target)
+        return self._judge(invocation, self._invoke_sync(run, invocation), target)
+
+    def resume(self, run: RunState, entry: Entry) -> Answer | None:
+        """Go on in place, if the body is suspended at exactly this step."""
+        body: Body = run.live
+        blocked = body.blocked
+        if not entry.done or blocked is None or blocked.command.key != entry.key:
+            self.drop(run)
+            return None
+        invocation = body.invocation
+        invocation.phase = BODY
+        invocation.calls.clear()
+        invocation.now = run.surroundings.now()
+        return self._turn(run, invocation, body, None)
+
+    def drop(self, run: RunState) -> None:
+        """Close a body that is suspended in place."""
+        body: Body | None = run.live
+        run.live = None
+        if body is not None:
+            body.close()
+
+    # -- async --------------------------------------------------------------------------------------------------------
+
+    def _invoke_async(self, run: RunState, invocation: Invocation, target: Entry | None) -> Answer:
+        loop = BodyLoop(invocation)
+        invocation.loop = loop
+        coro = self.body(Context(invocation))
+        return self._turn(run, invocation, Body(coro, loop, invocation), target)
+
+    def _turn(self, run: RunState, invocation: Invocation, body: Body, target: Entry | None) -> Answer:
+        events._set_running_loop(body.loop)  # noqa: SLF001 - the body's loop runs while the body does
+        try:
+            body.run(target.key if target is not None else None)
+            answer = self._judge(invocation, body.answer(), target)
+        finally:
+            if run.checkpoint and body.blocked is not None and target is None and not body.loop.made:
+                invocation.phase = CLOSED
+                run.live = body
+            else:
+                body.close()
+            events._set_running_loop(None)  # noqa: SLF001 - as above
+        return answer
+
+    # -- sync ---------------------------------------------------------------------------------------------------------
+
+    def _invoke_sync(self, run: RunState, invocation: Invocation) -> Answer:
+        try:
+            value = self.body(ContextSync(invocation))
+        except StepInterrupt:
+            return Asked([call.command for call in invocation.calls])
+        except Exception as error:  # noqa: BLE001 - whatever the author's body raises is its outcome
+            return Raised(error)
+        finally:
+            invocation.phase = CLOSED
+        if inspect.isawaitable(value):
+            close_quietly(value)
+            msg = f"the body of {run.spec.id} returned an awaitable; make it an async function, or await it inside"
+            return Raised(UsageError(msg))
+        if invocation.interrupted:
+            msg = (
+                f"the body of {run.spec.id} swallowed the interrupt of step '{invocation.calls[-1].command.key}'; "
+                "let BaseException pass: write except Exception instead of a bare except"
+            )
+            return Raised(UsageError(msg))
+        return Returned(value)
+
+    # -- both ---------------------------------------------------------------------------------------------------------
+
+    def _judge(self, invocation: Invocation, answer: Answer, target: Entry | None) -> Answer:
+        """What an answer is worth: a doomed run fails, a targeted step must be there, earlier steps must be again."""
+        run = invocation.run
+        run.passed = max(run.passed, invocation.resolved)
+        if invocation.doom is not None:
+            return Raised(invocation.doom)
+        if target is not None:
+            if isinstance(answer, Asked):
+                found = [command for command in answer.commands if command.key == target.key]
+                if found:
+                    return Asked(found)
+            if isinstance(answer, Raised):
+                return answer
+            asked = target.key in run.asked[: invocation.position]
+            why = "did not await it" if asked else "did not ask for it"
+            return Raised(NonDeterminismError(f"step '{target.key}' of {run.spec.id} was planned, and the body {why}"))
+        if isinstance(answer, Raised):
+            return answer
+        try:
+            invocation.check_end(returned=isinstance(answer, Returned))
+        except (NonDeterminismError, UsageError) as error:
+            return Raised(error)
+        return answer
+
+
+class BodyLoop(VirtualLoop):
+    """The loop of a body. Its time is the instant that the body has reached, so a replay sees the same times."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        run = invocation.run
+        super().__init__(f"the body of {run.spec.id}", invocation.limits.callbacks_per_invocation)
+        self.invocation = invocation
+
+    def micros(self) -> int:
+        """Microseconds from the start of the run to the instant that the body has reached."""
+        invocation = self.invocation
+        return invocation.logical_now() - (invocation.run.started_at or invocation.now)
+
+
+class Body:
+    """A body under way: a coroutine that is sent into by hand, and as much of a task as asyncio asks of the current one.
+
+    Attributes:
+        blocked: the step at which the body is suspended, if no task of its own is involved.
+    """
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], loop: BodyLoop, invocation: Invocation) -> None:
+        self.coro = coro
+        self.loop = loop
+        self.invocation = invocation
+        self.blocked: Call | None = None
+        self.waiter: Any = None
+        self.result: Answer | None = None
+        self.next_resolved = 0
+        self.timers_fired = 0
+        self._cancels = 0
+        self._must_cancel = False
+
+    # -- driving ------------------------------------------------------------------------------------------------------
+
+    def run(self, target: str | None) -> None:
+        """Go on until the body ends, or nothing that it waits for is known; with a target, until that is asked for."""
+        self._step(None)
+        loop = self.loop
+        while self.result is None and self.blocked is None:
+            loop.run_ready()
+            if self.result is not None or self.blocked is not None:
+                break
+            if target is not None and target in self.invocation.waiting:
+                break
+            if not self._resolve_next():
+                break
+
+    def _resolve_next(self) -> bool:
+        """Tell the body of the next recorded step that it waits for, in the order of completion."""
+        invocation = self.invocation
+        stack, waiting = invocation.run.stack, invocation.waiting
+        end = len(stack) if invocation.limit is None else invocation.limit
+        timer_due = self.loop.next_timer() is not None
+        for position in range(self.next_resolved, end):
+            entry = stack[position]
+            if entry.op == TIMER_OP:
+                if timer_due and entry.index == self.timers_fired:
+                    self.timers_fired += 1
+                    invocation.last = entry
+                    self.loop.fire_timer()
+                    return True
+                continue
+            if entry.key in waiting:
+                future = waiting.pop(entry.key)[0]
+                if position == self.next_resolved:
+                    self.next_resolved += 1
+                if not future.done():
+                    invocation.last = entry
+                    future.set_result(None)
+                    return True
+        return False
+
+    def _step(self, error: BaseException | None) -> None:
+        self.waiter = None
+        if self._must_cancel:
+            self._must_cancel = False
+            error = asyncio.CancelledError()
+        loop = self.loop
+        tasks._enter_task(loop, self)  # type: ignore[arg-type]  # noqa: SLF001 - asyncio.timeout asks for the current task
+        try:
+            wanted = self.coro.send(None) if error is None else self.coro.throw(error)
+        except StopIteration as stop:
+            self.result = Returned(stop.value)
+            return
+        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - the body's outcome, whatever it is
+            self.result = Raised(raised)
+            return
+        finally:
+            tasks._leave_task(loop, self)  # type: ignore[arg-type]  # noqa: SLF001 - as above
+        if type(wanted) is Call:
+            self.blocked = wanted
+        elif wanted is None:
+            loop.call_soon(self._step, None)
+        elif getattr(wanted, "_asyncio_future_blocking", False) and wanted.get_loop() is loop:
+            wanted._asyncio_future_blocking = False  # noqa: SLF001 - the protocol between futures and tasks
+            self.waiter = wanted
+            wanted.add_done_callback(self._wake)
+            if self._must_cancel and wanted.cancel():
+                self._must_cancel = False
+        else:
+            self._refuse(wanted)
+
+    def _wake(self, future: Any) -> None:
+        if self.result is None:
+            error = None
+            if future.cancelled():
+                error = asyncio.CancelledError()
+            self._step(error)
+
+    def _refuse(self, wanted: object) -> None:
+        what = f"a future of another event loop ({wanted!r})" if asyncio.isfuture(wanted) else repr(wanted)
+        msg = (
+            f"{self.loop.where} awaits {what}, at {self.place()}; a body awaits only its steps, and what asyncio makes "
+            "of them. Put other work into a step"
+        )
+        self.result = Raised(UsageError(msg))
+
+    def place(self) -> str:
+        """Where the body stands: file and line of its innermost frame."""
+        coro: Any = self.coro
+        frame = None
+        while coro is not None:
+            frame = getattr(coro, "cr_frame", None) or frame
+            coro = getattr(coro, "cr_await", None)
+        return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "its end"
+
+    # -- the outcome --------------------------------------------------------------------------------------------------
+
+    def answer(self) -> Answer:
+        """What the body asks for, or how it ended."""
+        if self.result is not None:
+            return self.result
+        commands: list[Command] = []
+        for call in self.invocation.calls:
+            if call.future is None or not call.future.done():
+                commands.append(call.command)
+        if len(commands) > 1:
+            self._mark_positional()
+        timer = self.loop.next_timer()
+        due = None if timer is None else timer + (self.invocation.run.started_at or self.invocation.now)
+        if not commands and due is None:
+            msg = (
+                f"{self.loop.where} waits for something that no step and no timer will bring, at {self.place()}; "
+                "let it wait for steps"
+            )
+            return Raised(UsageError(msg))
+        return Asked(commands, due)
+
+    def _mark_positional(self) -> None:
+        made = self.invocation.made
+        for task in self.loop.made:
+            call = made.get(task.get_coro())
+            if call is not None and not call.command.race:
+                callbacks = getattr(task, "_callbacks", None) or ()
+                names = [getattr(callback, "__qualname__", "") for callback, _ in callbacks]
+                call.command.positional = bool(names) and all(name in GATHERED for name in names)
+
+    def close(self) -> None:
+        """End the invocation: what is suspended is closed and not heard any more."""
+        self.invocation.phase = CLOSING
+        self.loop.abandon()
+        if self.result is None:
+            close_quietly(self.coro)
+        for coro, call in self.invocation.made.items():
+            if not call.started:
+                close_quietly(coro)
+        self.invocation.phase = CLOSED
+
+    # -- what asyncio asks of the current task ------------------------------------------------------------------------
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - the signature of tasks
+        """Cancel the body at its next await, as ``asyncio.timeout`` does."""
+        self._cancels += 1
+        if self.waiter is not None and self.waiter.cancel():
+            return True
+        self._must_cancel = True
+        return True
+
+    def uncancel(self) -> int:
+        """Take one cancellation back."""
+        self._cancels = max(0, self._cancels - 1)
+        if not self._cancels:
+            self._must_cancel = False
+        return self._cancels
+
+    def cancelling(self) -> int:
+        """How many cancellations are in force."""
+        return self._cancels
+
+    def done(self) -> bool:
+        """Whether the body has ended."""
+        return self.result is not None
+
+    def get_loop(self) -> BodyLoop:
+        """The loop of the body."""
+        return self.loop
+
+    def get_name(self) -> str:
+        """A name for messages of asyncio."""
+        return self.loop.where

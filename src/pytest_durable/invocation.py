@@ -1,0 +1,303 @@
+"""One entry into a body: which steps it asks for, and what the memo answers."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import types
+from contextvars import ContextVar
+from json import loads
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._core.errors import NonDeterminismError, StepLimitError, UsageError
+from ._core.runs import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator, Mapping
+
+    from ._core.commands import Command
+    from ._core.limits import Limits
+    from ._core.runs import Entry, FunctionSpec, RunState
+    from .loop import VirtualLoop
+
+HOME = str(Path(__file__).parent)
+
+BODY, CLOSING, CLOSED = "body", "closing", "closed"
+"""What may ask for steps: the body; a body that is being closed, which is not heard; nobody."""
+
+GROUP: ContextVar[str] = ContextVar("durable group", default="")
+"""The parallel mode of the group that a branch belongs to: "wait", "race" or "" outside any."""
+
+
+class Call:
+    """A step that the memo does not answer: what was asked, and whether somebody awaits the answer."""
+
+    __slots__ = ("command", "future", "started")
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self.started = False
+        self.future: Any = None
+
+
+@types.coroutine
+def suspend(call: Call) -> Generator[Call, None, None]:
+    """The one place at which a body yields to the engine."""
+    yield call
+
+
+class StepInterrupt(BaseException):
+    """Leaves a sync body at a step that the memo does not answer. Authors must let it pass."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(f"step '{call.command.key}' is about to happen; let this pass")
+        self.call = call
+
+
+class Surroundings(NamedTuple):
+    """What an invocation knows of its simulation: limits, registered functions, how to find one, and the time."""
+
+    limits: Limits
+    known: Mapping[str, FunctionSpec]
+    spec_of: Callable[[object, str], FunctionSpec]
+    now: Callable[[], int]
+
+
+class Invocation:
+    """The state of one entry into a body.
+
+    Attributes:
+        limit: how many completed steps the body may see; None for all. A step that was planned is executed in an
+            invocation that sees what the planning one saw.
+        resolved: how many steps have been answered from the memo so far.
+        loop: the event loop, from the moment at which the body uses asyncio.
+        calls: the steps that the memo does not answer, in the order in which they were asked for.
+        doom: an error that ends the run whatever the body does with it.
+    """
+
+    __slots__ = ("calls", "doom", "interrupted", "known", "last", "limit", "limits", "loop", "made", "now", "phase",
+                 "position", "resolved", "run", "seen", "spec_of", "waiting")  # fmt: skip
+
+    def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
+        self.run = run
+        self.limit = limit
+        self.limits = surroundings.limits
+        self.known = surroundings.known
+        self.spec_of = surroundings.spec_of
+        self.now = surroundings.now()
+        self.phase = BODY
+        self.seen: dict[str, int] = {}
+        self.position = 0
+        self.resolved = 0
+        self.last: Entry | None = None
+        self.loop: VirtualLoop | None = None
+        self.calls: list[Call] = []
+        self.waiting: dict[str, tuple[Any, Entry | None, Any]] = {}
+        self.made: dict[Any, Call] = {}
+        self.doom: BaseException | None = None
+        self.interrupted = False
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def claim(self, step_id: str, op: str) -> tuple[str, int]:
+        """The key and the index of the next use of a step id, after comparing it with what was asked before.
+
+        Raises:
+            UsageError: no id, or the body is not running.
+            StepLimitError: one step too many.
+            NonDeterminismError: an earlier invocation asked for another step here.
+        """
+        seen = self.seen
+        index = seen.get(step_id, 0) if type(step_id) is str else 0
+        if not index:
+            if self.phase is not BODY or type(step_id) is not str or not step_id:
+                self._refuse(step_id)
+            key = step_id
+            seen[key] = 1
+        else:
+            if self.phase is not BODY:
+                self._refuse(step_id)
+            key = f"{step_id}:{index}"
+            while key in seen:
+                index += 1
+                key = f"{step_id}:{index}"
+            seen[step_id] = index + 1
+            seen[key] = 1
+        position = self.position
+        self.position = position + 1
+        run = self.run
+        asked = run.asked
+        if position < len(asked):
+            if asked[position] != key or run.asked_ops[position] != op:
+                self._diverge(position, key, op)
+        else:
+            self._ask_new(key, op)
+        return key, index
+
+    def _ask_new(self, key: str, op: str) -> None:
+        run = self.run
+        if len(run.asked) >= self.limits.steps:
+            self.doom = StepLimitError(
+                f"step '{key}' of {run.spec.id} is number {len(run.asked) + 1}; a run may have {self.limits.steps:,} "
+                "steps. Split the work into runs of their own with ctx.step.invoke or ctx.step.send_event"
+            )
+            raise self.doom
+        run.asked.append(key)
+        run.asked_ops.append(op)
+        run.sources.append(caller())
+
+    def _refuse(self, step_id: object) -> None:
+        if self.phase is CLOSING:
+            raise GeneratorExit
+        name = self.run.spec.id
+        if not isinstance(step_id, str) or not step_id:
+            msg = f'a step of {name} has the id {step_id!r}; an id is text, as in ctx.step.run("charge-card", charge)'
+        elif self.phase is CLOSED:
+            msg = (
+                f"step '{step_id}' of {name} is asked for outside the body of its run (the run {self.run.status}); "
+                "steps belong into the body, and every one is awaited there"
+            )
+        else:
+            msg = (
+                f"step '{step_id}' is asked for inside {self.phase} of {name}; steps cannot be nested: "
+                "return from the outer step first, or call a plain function there"
+            )
+        raise UsageError(msg)
+
+    def _diverge(self, position: int, key: str, op: str) -> None:
+        self.doom = divergence(self.run, position, (key, op), caller())
+        raise self.doom
+
+    def check_end(self, *, returned: bool) -> None:
+        """Check, at the end of an invocation, that all steps of the earlier ones were asked for again.
+
+        Raises:
+            NonDeterminismError: one was not.
+            UsageError: a step was created and never awaited.
+        """
+        run = self.run
+        if self.position < len(run.asked):
+            raise divergence(run, self.position, None, None)
+        if returned:
+            for call in self.made.values():
+                if not call.started:
+                    msg = (
+                        f"step '{call.command.key}' of {run.spec.id} was created and never awaited, at "
+                        f"{source_of(run, call.command.key)}; write await ctx.step..., or gather it with others"
+                    )
+                    raise UsageError(msg)
+
+    # -- answering ----------------------------------------------------------------------------------------------------
+
+    def memo(self, key: str) -> Entry | None:
+        """The recorded step of this key, if this invocation may see it."""
+        entry = self.run.entries.get(key)
+        if entry is None or not entry.done or (self.limit is not None and entry.order >= self.limit):
+            return None
+        return entry
+
+    async def hit(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
+        """Answer a step from the memo: at once, or in the order of completion where tasks run side by side."""
+        loop = self.loop
+        if loop is not None and loop.made:
+            future = loop.create_future()
+            self.waiting[entry.key] = (future, entry, None)
+            await future
+        return self.answer(entry, convert)
+
+    def answer(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
+        """The result of a recorded step, as a fresh copy; or its failure as an exception."""
+        self.resolved += 1
+        self.last = entry
+        failure = entry.failure
+        if failure is not None:
+            raise failure.step_error()
+        value, text = entry.stored
+        if text is not None:
+            value = loads(text)
+        return value if convert is None else convert(value)
+
+    def ask(self, command: Command, convert: Callable[[Any], Any] | None) -> Coroutine[Any, Any, Any]:
+        """A coroutine that suspends the body until the step is recorded."""
+        call = Call(command)
+        coro = self._wait(call, convert)
+        self.made[coro] = call
+        return coro
+
+    async def _wait(self, call: Call, convert: Callable[[Any], Any] | None) -> Any:
+        if self.phase is CLOSING:
+            raise GeneratorExit
+        call.started = True
+        self.calls.append(call)
+        command, loop = call.command, self.loop
+        mode = GROUP.get()
+        if mode:
+            command.planned = True
+            command.race = mode == "race"
+        if loop is not None and loop.made:
+            call.future = future = loop.create_future()
+            self.waiting[command.key] = (future, None, call)
+            await future
+        else:
+            await suspend(call)
+        return self.answer(self.run.entries[command.key], convert)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def logical_now(self) -> int:
+        """The instant that the body has reached: the end of the last step that it was told of."""
+        if self.last is not None and self.last.ended_at is not None:
+            return self.last.ended_at
+        return self.run.started_at or self.now
+
+    def replaying(self) -> bool:
+        """Whether an earlier invocation has passed the place at which the body is."""
+        return self.resolved <= self.run.passed
+
+
+def caller() -> Source | None:
+    """The first frame outside this package: where the author wrote the call."""
+    frame: types.FrameType | None = sys._getframe(2)  # noqa: SLF001 - the documented way to one's caller
+    while frame is not None and frame.f_code.co_filename.startswith(HOME):
+        frame = frame.f_back
+    return Source(frame.f_code, frame.f_lineno) if frame is not None else None
+
+
+def source_of(run: RunState, key: str) -> str:
+    """Where a step was asked for first."""
+    return str(run.sources[run.asked.index(key)]) if key in run.asked else "an unknown place"
+
+
+def divergence(run: RunState, position: int, now: tuple[str, str] | None, where: Source | None) -> NonDeterminismError:
+    """The report of a body whose steps differ between invocations: both sequences side by side, and the lines."""
+    before = list(zip(run.asked, run.asked_ops, strict=True))
+    left = [f"{key} ({op})" for key, op in before]
+    right = left[:position] + ([f"{now[0]} ({now[1]})"] if now else ["(the body ended)"])
+    width = max(len(text) for text in [*left, "earlier invocation"])
+    rows = [f"  {'earlier invocation':<{width}}   this invocation"]
+    for index in range(max(0, position - 3), min(max(len(left), len(right)), position + 3)):
+        before_text = left[index] if index < len(left) else ""
+        now_text = right[index] if index < len(right) else ""
+        mark = "!" if index == position else " "
+        rows.append(f"{mark} {before_text:<{width}}   {now_text}".rstrip())
+    source = run.sources[position] if position < len(run.sources) else None
+    places = [f"  asked for before at {source}" if source else "", f"  asked for now at {where}" if where else ""]
+    return NonDeterminismError(
+        f"the body of {run.spec.id} asks for other steps than before, in invocation {run.invocations}:\n"
+        + "\n".join([*rows, *filter(None, places)])
+        + "\nA body must ask for the same steps whenever it is entered with the same memo. "
+        "Move what differs (clock, chance, global state) into a step."
+    )
+
+
+class ReplayLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger that writes a line when the body reaches it first, and is silent while it replays."""
+
+    def __init__(self, logger: logging.Logger, invocation: Invocation) -> None:
+        super().__init__(logger, {})
+        self._invocation = invocation
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of logging
+        """False while the body replays."""
+        return not self._invocation.replaying() and super().isEnabledFor(level)

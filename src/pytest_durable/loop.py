@@ -1,0 +1,239 @@
+"""A small event loop in virtual time, for the bodies and handlers that use asyncio. No selector, no thread, no clock.
+
+Everything that is built on futures works on it: gather, TaskGroup, wait, timeout, Queue, Event. What needs the outside
+world (sockets, subprocesses, threads) is refused by name. Tasks and futures hash by their number, so that a set of
+them, such as the result of ``asyncio.wait``, has the same order in every process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import events, tasks
+from collections import deque
+from contextlib import contextmanager
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ._core.errors import BoundReachedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextvars import Context
+
+MICROS = 1_000_000
+
+
+class NumberedFuture(asyncio.Future):  # type: ignore[type-arg]  # a future of anything
+    """A future whose hash is its number in its loop."""
+
+    def __init__(self, *, loop: VirtualLoop) -> None:
+        super().__init__(loop=loop)
+        self.number = loop.next_number()
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class NumberedTask(asyncio.Task):  # type: ignore[type-arg]  # a task of anything
+    """A task whose hash is its number in its loop."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: VirtualLoop, **kwargs: Any) -> None:
+        self.number = loop.next_number()
+        super().__init__(coro, loop=loop, **kwargs)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Ready callbacks in order, and timers by due time; whoever owns the loop decides when a timer fires.
+
+    Args:
+        where: what runs on it, for messages: ``the body of order``.
+        bound: how many callbacks may run in all.
+    """
+
+    def __init__(self, where: str, bound: int) -> None:
+        self.where = where
+        self.bound = bound
+        self.handles: deque[asyncio.Handle] = deque()
+        self.timers: list[tuple[int, int, asyncio.TimerHandle]] = []
+        self.made: list[NumberedTask] = []
+        self._number = 0
+
+    # -- what owners use ----------------------------------------------------------------------------------------------
+
+    def micros(self) -> int:
+        """The loop's time: microseconds since its start. The owner overrides it."""
+        return 0
+
+    def next_number(self) -> int:
+        """A number for the next task or future."""
+        self._number += 1
+        return self._number
+
+    def run_ready(self) -> None:
+        """Run callbacks until none is ready."""
+        handles = self.handles
+        while handles:
+            handle = handles.popleft()
+            if handle.cancelled():
+                continue
+            self.bound -= 1
+            if self.bound < 0:
+                msg = f"{self.where} went through too many turns of asyncio without a step or an end; it loops for ever"
+                raise BoundReachedError(msg)
+            handle._run()  # noqa: SLF001 - how every loop runs its handles
+
+    def next_timer(self) -> int | None:
+        """When the next timer that was not cancelled is due, in the loop's microseconds."""
+        while self.timers and self.timers[0][2].cancelled():
+            heappop(self.timers)
+        return self.timers[0][0] if self.timers else None
+
+    def fire_timer(self) -> None:
+        """Make the callback of the next timer ready."""
+        if self.next_timer() is not None:
+            self.handles.append(heappop(self.timers)[2])
+
+    def abandon(self) -> None:
+        """Close what is left of all tasks, quietly: they belong to an invocation that is over."""
+        for task in self.made:
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - closed on purpose
+                coro: Any = task.get_coro()
+                close_quietly(coro)
+            elif not task.cancelled():
+                task.exception()
+        self.handles.clear()
+
+    # -- asyncio's interface ------------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        """Seconds since the start of the loop, in virtual time."""
+        return self.micros() / MICROS
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        """Run a callback in the next turn."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self.handles.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run a callback after a delay in seconds of virtual time."""
+        return self._call_at(self.micros() + round(delay * MICROS), callback, args, context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Run a callback at a time of ``time()``."""
+        return self._call_at(round(when * MICROS), callback, args, context)
+
+    def _call_at(
+        self, micros: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(micros / MICROS, callback, args, self, context)
+        heappush(self.timers, (micros, self.next_number(), handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """asyncio tells; cancelled timers are dropped when their turn comes."""
+
+    def create_future(self) -> NumberedFuture:  # type: ignore[override]
+        """A future of this loop."""
+        return NumberedFuture(loop=self)
+
+    def create_task(self, coro: Any, **kwargs: Any) -> NumberedTask:  # type: ignore[override]
+        """A task of this loop. ``eager_start`` is refused: it would run before anybody could choose an order."""
+        if kwargs.pop("eager_start", None):
+            msg = f"{self.where} creates a task with eager_start, which runs it out of turn; leave eager_start away"
+            raise UsageError(msg)
+        task = NumberedTask(coro, loop=self, **kwargs)
+        self.made.append(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Errors of forgotten tasks are errors of an abandoned invocation; the body has been judged by its own end."""
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        """As ``call_exception_handler``."""
+
+    def get_debug(self) -> bool:
+        """No debug mode."""
+        return False
+
+    def is_running(self) -> bool:
+        """A loop that is asked is running."""
+        return True
+
+    def is_closed(self) -> bool:
+        """Never closed: it ends with its owner."""
+        return False
+
+    async def shutdown_asyncgens(self) -> None:
+        """Nothing to do: generators end with the invocation."""
+
+
+REFUSED = {
+    "threads, which have no virtual time": (
+        "run_in_executor", "call_soon_threadsafe", "set_default_executor", "shutdown_default_executor",
+    ),
+    "the network or other processes": (
+        "add_reader", "add_writer", "remove_reader", "remove_writer", "create_connection", "create_server",
+        "create_unix_connection", "create_unix_server", "create_datagram_endpoint", "sock_recv", "sock_recv_into",
+        "sock_sendall", "sock_connect", "sock_accept", "sendfile", "start_tls", "connect_accepted_socket", "getaddrinfo",
+        "getnameinfo", "subprocess_exec", "subprocess_shell", "connect_read_pipe", "connect_write_pipe",
+        "add_signal_handler", "remove_signal_handler",
+    ),
+    "a loop of its own": ("run_forever", "run_until_complete", "stop", "close"),
+}  # fmt: skip
+
+
+def _refusal(name: str, reason: str) -> Callable[..., NoReturn]:
+    def refuse(self: VirtualLoop, *_args: object, **_kwargs: object) -> NoReturn:
+        msg = (
+            f"{self.where} uses {reason} (loop.{name}); "
+            "replace it in the test, for example with durable.step(...).returns(...) or .calls(fake)"
+        )
+        raise UsageError(msg)
+
+    refuse.__name__ = name
+    return refuse
+
+
+for _reason, _names in REFUSED.items():
+    for _name in _names:
+        setattr(VirtualLoop, _name, _refusal(_name, _reason))
+# The names above are abstract in asyncio's own class only for type checkers; here every one of them answers.
+
+
+def close_quietly(coro: Any) -> None:
+    """Close a suspended coroutine. What its ``finally`` blocks still want to await is not awaited any more."""
+    try:
+        coro.close()
+    except (RuntimeError, ValueError, UsageError):
+        # "coroutine ignored GeneratorExit": a finally block awaits something foreign. The invocation is over, and
+        # the same block runs again, for real, in the invocation in which the body comes to its end.
+        return
+
+
+_swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
+
+
+@contextmanager
+def outside_any_loop() -> Iterator[None]:
+    """Step out of a running loop, such as that of an async test, so that bodies can run on theirs."""
+    outer = events._get_running_loop()  # noqa: SLF001 - there is no public way to step out of a loop
+    if outer is None:
+        yield
+        return
+    task = _swap_current_task(outer, None) if _swap_current_task is not None else None
+    events._set_running_loop(None)  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        events._set_running_loop(outer)  # noqa: SLF001 - as above
+        if _swap_current_task is not None:
+            _swap_current_task(outer, task)

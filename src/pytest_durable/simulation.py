@@ -1,0 +1,529 @@
+"""The world of a test: clock, event bus, runs and what the test says about them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from ._core.choices import Schedule
+from ._core.engine import Engine
+from ._core.errors import UnusedScriptError, UsageError
+from ._core.happenings import NEWS, TIMER, Happening
+from ._core.instants import MILLISECOND, Duration, as_datetime, duration, duration_text, instant, instant_text
+from ._core.limits import Limits
+from ._core.world import World
+from .adapters import spec_of
+from .clock import Clock, sleeping_virtually, start_instant
+from .events import Event, SentEvent, outgoing_all
+from .faults import Fault, Faults
+from .invocation import Surroundings
+from .ledger import Ledger
+from .loop import outside_any_loop
+from .report import timelines
+from .run import Run
+from .scripts import Reaction, Script
+from .stage import TestStage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from ._core.choices import Chooser, Observer
+    from ._core.runs import Entry, FunctionSpec, RunState, Trigger
+
+REPLAY_MODES = ("always", "checkpoint")
+
+
+class Between:
+    """A moment that is a choice: from ``first`` (a duration from now) to ``last``, or until nothing else is due."""
+
+    def __init__(self, first: Any, last: Any) -> None:
+        self.first = first
+        self.last = last
+
+    def __repr__(self) -> str:
+        return "ANYTIME" if self.last is None else f"between({self.first!r}, {self.last!r})"
+
+
+ANYTIME = Between(0, None)
+"""For ``at=``: any moment from now to when the run would otherwise be idle."""
+
+
+def between(first: Duration | datetime, last: Duration | datetime) -> Between:
+    """For ``at=``: any moment of a window; both ends, and before and after all that is due inside."""
+    return Between(first, last)
+
+
+class _Named:
+    """A subject for happenings that belong to no run and no event."""
+
+    def __init__(self, subject_id: str, name: str) -> None:
+        self.id = subject_id
+        self.name = name
+
+
+class Simulation:
+    """A world in virtual time.
+
+    Nothing runs until time is driven: ``start``, ``send``, ``signal`` and ``cancel`` put things on the world at the
+    present instant; ``advance``, ``run_until``, ``settle`` and ``run.wait()`` let them happen.
+
+    Args:
+        start: the first instant, an aware datetime; the moment at which freezegun or time-machine froze the process,
+            or 2025-01-01T00:00Z.
+        seed: decides the jitter of retries, and the ids.
+        replay: "always" enters the body from the top after every step; "checkpoint" goes on in place.
+        limits: other limits than the server's.
+        clock: what shows virtual time to the process: "time-machine", "freezegun" or "off".
+        faults: faults, or their names, to begin with.
+        max_faults: how many of them may happen in one schedule, under exploration.
+        chooser: who chooses among what may happen; the default order unless given.
+
+    Attributes:
+        ledger: what test doubles did to the outside world.
+        faults: the faults of this simulation.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: datetime | str | None = None,
+        seed: int = 0,
+        replay: str = "always",
+        limits: Limits | None = None,
+        clock: str | None = None,
+        faults: Iterable[str | Fault] = (),
+        max_faults: int = 1,
+        chooser: Chooser | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        if replay not in REPLAY_MODES:
+            msg = f'replay={replay!r}; say "always" or "checkpoint"'
+            raise UsageError(msg)
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            msg = f"seed={seed!r} is not a whole number"
+            raise UsageError(msg)
+        limits = limits or Limits()
+        micros = start_instant(start)
+        self._clock = Clock(micros, clock)
+        self.world = World(
+            micros,
+            chooser,
+            observer=observer,
+            on_time=self._clock.show,
+            per_instant=limits.happenings_per_instant,
+            per_drive=limits.happenings_per_drive,
+        )
+        self.ledger = Ledger()
+        exploring = chooser is not None or observer is not None
+        self.faults = Faults(faults, exploring=exploring, budget=max_faults)
+        self._stage = TestStage(self.world, self._clock, self.ledger, self.faults)
+        self.engine = Engine(self.world, self._stage, seed=seed, limits=limits)
+        self._stage.engine = self.engine
+        self._stage.react = self._react
+        self.engine.checkpoint = replay == "checkpoint"
+        self.engine.surroundings = Surroundings(limits, self.engine.known, self._spec_of, lambda: self.world.now)
+        self._functions: dict[FunctionSpec, Any] = {}
+        self._runs: dict[str, Run] = {}
+        self._sent = 0
+        self._driving = False
+        self._entered = False
+        self.events_were_read = False
+
+    # -- entering and leaving -----------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        self._clock.enter()
+        self._entered = True
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
+        if error is None:
+            self.check_scripts()
+
+    def close(self) -> None:
+        """Show real time again, and let go of bodies that are under way."""
+        if self._entered:
+            self._entered = False
+            self._clock.leave()
+        for run in self.engine.runs:
+            if run.live is not None:
+                run.spec.host.drop(run)
+
+    def check_scripts(self) -> None:
+        """Check that every script was used.
+
+        Raises:
+            UnusedScriptError: one was not, and did not say ``maybe()``.
+        """
+        unused = self._stage.scripts.unused()
+        if unused:
+            asked = sorted({entry.id for run in self.engine.runs for entry in run.entries.values()})
+            msg = (
+                f"{', '.join(map(repr, unused))}: no step has used it; the steps that were asked for are "
+                f"{', '.join(map(repr, asked)) or 'none'}. Correct the id, or add .maybe() if the step is optional"
+            )
+            raise UnusedScriptError(msg)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """The present instant: an aware datetime in UTC. Inside a step it includes what the step has slept."""
+        return as_datetime(self._clock.micros)
+
+    def advance(self, length: Duration) -> None:
+        """Let this much time pass, stopping at every due thing in order; what is due at the end is done too."""
+        self._advance_to(self.world.now + duration(length, "advance"))
+
+    def advance_to(self, moment: datetime | str) -> None:
+        """Let time pass up to a moment, as ``advance``.
+
+        Raises:
+            UsageError: the moment is in the past.
+        """
+        until = instant(moment, "advance_to")
+        if until < self.world.now:
+            msg = f"advance_to({moment!r}) goes back from {instant_text(self.world.now)}; time only goes forward"
+            raise UsageError(msg)
+        self._advance_to(until)
+
+    def _advance_to(self, until: int) -> None:
+        with self._drive():
+            self.world.drive(until, _never)
+            self.world.move_to(until)
+
+    def settle(self) -> None:
+        """Do all that is due now; no time passes."""
+        self._advance_to(self.world.now)
+
+    def run_until(self, predicate: Callable[[], object], *, within: Duration | None = None) -> None:
+        """Let time pass until the predicate holds; the clock stays where it became true.
+
+        Raises:
+            TimeoutError: it does not hold within that time, or never because nothing more is due.
+        """
+        limit = None if within is None else self.world.now + duration(within, "run_until: within")
+        with self._drive():
+            if self.world.drive(limit, lambda: bool(predicate())):
+                return
+            if limit is not None:
+                self.world.move_to(limit)
+        reason = f"within {duration_text(limit - self.world.now)}" if limit is None else f"within {within!r}"
+        if within is None:
+            reason = "and nothing more is due"
+        msg = f"run_until: the predicate does not hold, {reason}; it is {instant_text(self.world.now)}"
+        raise TimeoutError(msg)
+
+    def run_until_idle(self) -> None:
+        """Go through sleeps, retries and scheduled events, until only unanswered waits are left."""
+        with self._drive():
+            self.world.drive(None, _never, idle=True)
+
+    def drive_to(self, done: Callable[[], bool]) -> bool:
+        """Let time pass until ``done()`` or until nothing more is due; whether it is done."""
+        if done():
+            return True
+        with self._drive():
+            return self.world.drive(None, done)
+
+    @contextmanager
+    def _drive(self) -> Iterator[None]:
+        if self._driving:
+            msg = (
+                "time is driven from inside a run of this simulation; a body or a step cannot advance the clock it "
+                "lives in. Sleep in the step (time.sleep takes virtual time), or drive from the test"
+            )
+            raise UsageError(msg)
+        self._driving = True
+        try:
+            with self._clock.on_top(), outside_any_loop(), sleeping_virtually():
+                yield
+        finally:
+            self._driving = False
+
+    # -- functions and runs -------------------------------------------------------------------------------------------
+
+    def _spec_of(self, function: object, where: str) -> FunctionSpec:
+        spec = spec_of(function, where)
+        self._functions.setdefault(spec, function)
+        self._know(spec)
+        return spec
+
+    def _know(self, spec: FunctionSpec) -> None:
+        self.engine.known[spec.id] = spec
+        if spec.on_failure is not None:
+            self._functions.setdefault(spec.on_failure, spec.on_failure.source)
+            self.engine.answers.listeners.functions[spec.on_failure.id] = spec.on_failure
+
+    def function_of(self, spec: FunctionSpec) -> Any:
+        """The function as it was given."""
+        return self._functions.get(spec)
+
+    def register(self, *functions: Any) -> None:
+        """Let functions react to events and cron ticks. Lists of functions are taken too.
+
+        Raises:
+            UsageError: no function, or two with one id; nothing is registered then.
+        """
+        flat: list[Any] = []
+        for function in functions:
+            flat += list(function) if isinstance(function, (list, tuple)) else [function]
+        listeners = self.engine.answers.listeners.functions
+        specs: dict[str, FunctionSpec] = {}
+        for function in flat:
+            spec = spec_of(function, "register")
+            other = specs.get(spec.id) or listeners.get(spec.id)
+            if other is not None and other is not spec:
+                msg = f"register: two functions have the id {spec.id!r}; give each its own"
+                raise UsageError(msg)
+            specs[spec.id] = spec
+            self._functions.setdefault(spec, function)
+        for spec in specs.values():
+            fresh = spec.id not in listeners
+            listeners[spec.id] = spec
+            self._know(spec)
+            for number, trigger in enumerate(spec.triggers):
+                if fresh and trigger.cron is not None:
+                    self._schedule_tick(spec, trigger, number, self.world.now)
+
+    def _schedule_tick(self, spec: FunctionSpec, trigger: Trigger, number: int, after: int) -> None:
+        tick = trigger.cron(after) if trigger.cron is not None else None
+        if tick is None:
+            return
+
+        def fire() -> None:
+            wire = {"name": "inngest/scheduled.timer", "data": {"cron": trigger.text}, "ts": tick // MILLISECOND}
+            wire["id"] = as_datetime(tick).isoformat()
+            self.engine.answers.tick(spec, wire)
+            self._schedule_tick(spec, trigger, number, tick)
+
+        subject = _Named(spec.id, spec.id)
+        self.world.push(Happening(tick, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
+
+    def start(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Run:
+        """Create a run, for an event or for a dict as the data of one. It begins when time is driven.
+
+        Raises:
+            UsageError: it is no durable function, or the event is none.
+        """
+        spec = self._spec_of(function, "start")
+        if event is None or isinstance(event, dict):
+            named = next((trigger.event for trigger in spec.triggers if trigger.event), "durable/start")
+            event = Event(named if not named.startswith("inngest/") else "durable/start", event)
+        self._sent += 1
+        wire = self._wired(event, f"start({spec.id})")[0]
+        wired = self.engine.answers.make_event(wire["name"], wire["data"], f"start {self._sent}", wire["id"], wire["ts"])
+        return self._run(self.engine.create(spec, [wired], f"start {self._sent}", wire["ts"] * MILLISECOND))
+
+    def run(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Any:
+        """``start(...).wait()``: the result of the run."""
+        return self.start(function, event).wait()
+
+    def _run(self, state: RunState) -> Run:
+        run = self._runs.get(state.id)
+        if run is None:
+            run = self._runs[state.id] = Run(self, state)
+        return run
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run that was created, in order, runs of ``on_failure`` among them."""
+        return [self._run(state) for state in self.engine.runs]
+
+    def describe_wait(self, entry: Entry) -> str:
+        """A waiting step in words."""
+        return self.engine.answers.describe_wait(entry, self.world.now)
+
+    # -- events, signals, cancellations -------------------------------------------------------------------------------
+
+    def _wired(self, events: object, who: str) -> list[dict[str, Any]]:
+        limits = self.engine.limits
+        return outgoing_all(events, who, limits.event_bytes, limits.events_per_send)
+
+    def send(
+        self,
+        event: Event | str | list[Event],
+        data: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 - the contract's name
+        at: Duration | datetime | Between | None = None,
+    ) -> list[str]:
+        """Send an event (or a name with data, or a list of events), now or at a later moment.
+
+        Args:
+            event: the event, or its name.
+            data: the data, if a name was given.
+            id: an id; two events with one id start a function once within a day.
+            at: a duration from now, an aware datetime, ``between(...)`` or ``ANYTIME``.
+
+        Returns:
+            One id for each event.
+        """
+        if isinstance(event, str):
+            event = Event(event, data, id or "")
+        elif data is not None or id is not None:
+            msg = f"send: data= and id= go with the name of an event; put them into {event!r}"
+            raise UsageError(msg)
+        answers, ids = self.engine.answers, []
+        for wire in self._wired(event, "send"):
+            self._sent += 1
+            who = f"test {self._sent}"
+            moment, closes = self._moment(at, "send: at")
+            wired = answers.make_event(wire["name"], wire["data"], who, wire["id"], wire["ts"] or moment // MILLISECOND)
+            sent = answers.make_sending(wired, who, None, moment)
+            self._put(answers.arrival(sent, moment), at, closes)
+            ids.append(sent.id)
+        return ids
+
+    def timeline(self, events: Mapping[Any, Event | list[Event]]) -> None:
+        """Send each event at its duration (or datetime) from now: ``{"1h": Event(...), "2d": Event(...)}``."""
+        for at, event in events.items():
+            self.send(event, at=at)
+
+    def signal(self, name: str, data: Any = None, *, at: Duration | datetime | Between | None = None) -> None:
+        """Send a signal. Without a run that waits for it, it is lost."""
+        if not isinstance(name, str) or not name:
+            msg = f"signal: {name!r} is not the name of a signal"
+            raise UsageError(msg)
+        self._sent += 1
+        moment, closes = self._moment(at, "signal: at")
+        subject = _Named(f"test {self._sent}", name)
+        self._put(Happening(moment, NEWS, "signal", subject, "",
+                            lambda: self.engine.answers.signal_arrives(name, data)), at, closes)  # fmt: skip
+
+    def cancel(self, run: Run, *, at: Duration | datetime | Between | None = None) -> None:
+        """Cancel a run. What is in flight still happens, and nobody hears of it."""
+        state = run._state  # noqa: SLF001 - the simulation made it
+        self._sent += 1
+        moment, closes = self._moment(at, "cancel: at")
+        self._put(Happening(moment, NEWS, "cancel", state, f"test {self._sent}",
+                            lambda: self.engine.cancel(state, "the test cancelled it")), at, closes)  # fmt: skip
+
+    def _put(self, happening: Happening, at: object, closes: int | None) -> None:
+        if isinstance(at, Between):
+            self.world.add_floating(happening, closes)
+        else:
+            self.world.push(happening)
+
+    def _moment(self, at: Duration | datetime | Between | None, what: str) -> tuple[int, int | None]:
+        """The instant of ``at``, and where its window closes, if it has one."""
+        now = self.world.now
+        if at is None:
+            return now, None
+        if isinstance(at, Between):
+            opens = self._moment(at.first, what)[0]
+            closes = None if at.last is None else self._moment(at.last, what)[0]
+            if closes is not None and closes < opens:
+                msg = f"{what}: {at!r} ends before it begins"
+                raise UsageError(msg)
+            return opens, closes
+        if hasattr(at, "tzinfo"):
+            moment = instant(at, what)
+            if moment < now:
+                msg = f"{what}: {at!r} is before the present instant, {instant_text(now)}"
+                raise UsageError(msg)
+            return moment, None
+        return now + duration(at, what), None
+
+    def _react(self, kind: str, what: Any, data: Any, at: int, who: str, run: RunState) -> None:
+        answers = self.engine.answers
+        if kind == "send":
+            wire = self._wired(what, "on_wait")[0]
+            wired = answers.make_event(wire["name"], wire["data"], who, wire["id"], wire["ts"] or at // MILLISECOND)
+            self.world.push(answers.arrival(answers.make_sending(wired, who, None, at), at))
+        elif kind == "signal":
+            self.world.push(Happening(at, NEWS, "signal", _Named(who, what), "",
+                                      lambda: answers.signal_arrives(what, data)))  # fmt: skip
+        else:
+            self.world.push(Happening(at, NEWS, "cancel", run, who,
+                                      lambda: self.engine.cancel(run, "on_wait(...).cancel()")))  # fmt: skip
+
+    @property
+    def events(self) -> list[SentEvent]:
+        """Every event on the bus, in order of arrival, with what it did and did not do."""
+        self.events_were_read = True
+        return [SentEvent(event) for event in self.engine.answers.events]
+
+    # -- scripts ------------------------------------------------------------------------------------------------------
+
+    def step(self, step_id: str, *, function: Any = None, index: int | None = None) -> Script:
+        """A new script for a step; several for one step are consumed one after the other.
+
+        Args:
+            step_id: the id that the author wrote.
+            function: only in this function.
+            index: only this use of a reused id, from 0.
+        """
+        if not isinstance(step_id, str) or not step_id:
+            msg = f"step: {step_id!r} is not the id of a step"
+            raise UsageError(msg)
+        function_id = getattr(function, "id", function)
+        return self._stage.scripts.add(Script(step_id, function_id, index))
+
+    def on_wait(self, name: str) -> Reaction:
+        """What happens whenever a run waits: by the step's id, or the name of its event or signal."""
+        reaction = Reaction(name)
+        self._stage.reactions.append(reaction)
+        return reaction
+
+    def touches(self, step_id: str, *keys: str) -> None:
+        """Promise that the handler of a step touches nothing but these keys; see ``pytest_durable.touches``."""
+        self._stage.isolated[step_id] = keys
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def schedule(self) -> Schedule:
+        """The choices so far."""
+        return self.world.choices.schedule()
+
+    def report(self) -> str:
+        """The timelines of all runs, as text."""
+        return timelines(self.engine.runs)
+
+    def always(self, predicate: Callable[[], object]) -> None:
+        """From now on the predicate must hold after every happening; otherwise the drive fails there."""
+        self._watch(predicate, "always", holds=True)
+
+    def never(self, predicate: Callable[[], object]) -> None:
+        """From now on the predicate must not hold after any happening; otherwise the drive fails there."""
+        self._watch(predicate, "never", holds=False)
+
+    def _watch(self, predicate: Callable[[], object], word: str, *, holds: bool) -> None:
+        name = getattr(predicate, "__qualname__", repr(predicate))
+
+        def look() -> None:
+            if bool(predicate()) is not holds:
+                verb = "does not hold" if holds else "holds"
+                msg = f"{word}({name}) {verb} at {instant_text(self.world.now)}, after: {self.world.current}"
+                raise AssertionError(msg)
+
+        self.world.watchers.append(look)
+
+    def eventually(self, predicate: Callable[[], object], *, within: Duration) -> None:
+        """The predicate must hold at some moment within that time; otherwise the drive fails when it is over."""
+        name = getattr(predicate, "__qualname__", repr(predicate))
+        deadline = self.world.now + duration(within, "eventually: within")
+        held: list[bool] = []
+
+        def look() -> None:
+            if not held and predicate():
+                held.append(True)
+
+        def end() -> None:
+            look()
+            if not held:
+                msg = f"eventually({name}) did not hold within {duration_text(duration(within))}"
+                raise AssertionError(msg)
+
+        self.world.watchers.append(look)
+        self.world.push(Happening(deadline, TIMER, "limit", _Named("eventually", name), "eventually", end, weak=True))
+
+    def __repr__(self) -> str:
+        return f"<Simulation at {instant_text(self.world.now)} with {len(self.engine.runs)} runs>"
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,251 @@
+"""What the test puts between the engine and the world: scripts, faults, reactions, and the calling of handlers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import faults as f
+from . import scripts as s
+from ._core import chance
+from ._core.bus import BusEvent
+from ._core.commands import INFER, SEND
+from ._core.errors import InjectedError, UsageError
+from ._core.happenings import NEWS, WORK, Happening
+from ._core.instants import MILLISECOND
+from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
+from .handlers import call
+from .touches import touched_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._core.engine import Engine, Item
+    from ._core.runs import Entry, RunState
+    from ._core.world import World
+    from .clock import Clock
+    from .ledger import Ledger
+
+OK = "as usual"
+
+
+class TestStage:
+    """The stage of a simulation; see ``_core.engine.Stage``."""
+
+    __test__ = False
+
+    def __init__(self, world: World, clock: Clock, ledger: Ledger, faults: f.Faults) -> None:
+        self.world = world
+        self.clock = clock
+        self.ledger = ledger
+        self.faults = faults
+        self.scripts = s.Scripts()
+        self.reactions: list[s.Reaction] = []
+        self.isolated: dict[str, tuple[str, ...]] = {}
+        self.engine: Engine
+        self.react: Callable[[str, Any, Any, int, str, RunState], None]
+
+    # -- attempts -----------------------------------------------------------------------------------------------------
+
+    def attempt(self, run: RunState, entry: Entry) -> Result:
+        """Try a step once: its handler, its script, and the faults that befall it."""
+        action = self.scripts.next(run, entry)
+        fault = None
+        if self.faults:
+            fault = self._choose(run, entry)
+        if action is None and fault is None:
+            return self._perform(run, entry, None)
+        kind = action.kind if action is not None else s.REAL
+        elapsed = action.elapsed if action is not None else 0
+        verdict, rule = fault or (OK, None)
+        if verdict == f.CRASH_BEFORE or kind == s.CRASH_BEFORE:
+            return Result(CRASH, self.engine.crash(run, entry, "before"), elapsed)
+        if verdict == f.STEP_ERROR:
+            message = f"injected by {rule!r}"
+            return Result(ERROR, InjectedError(message), elapsed)
+        result = self._perform(run, entry, action)
+        result.elapsed += elapsed + (rule.length if rule is not None and verdict == f.SLOW else 0)
+        lost = verdict in {f.CRASH_AFTER, f.LOST} or kind == s.CRASH_AFTER
+        if lost and result.kind == VALUE:
+            return Result(CRASH, self.engine.crash(run, entry, "after"), result.elapsed)
+        return result
+
+    def _perform(self, run: RunState, entry: Entry, action: s.Action | None) -> Result:
+        command: Any = entry.command
+        kind = action.kind if action is not None else s.REAL
+        if action is not None and kind == s.RAISE:
+            return Result(ERROR, action.payload)
+        if action is not None and kind == s.RETURN:
+            return Result(VALUE, action.payload)
+        where = f"step '{entry.key}' of {run.spec.id}"
+        if kind == s.TIME_OUT:
+            return Result(ERROR, UsageError(f"{where} is executed, and times_out() is for waits and invocations"))
+        if entry.op == SEND and kind != s.CALL:
+            return Result(VALUE, self.engine.answers.send_from(run, entry, command))
+        handler = action.payload if action is not None and kind == s.CALL else getattr(command, "handler", None)
+        if handler is None:
+            return Result(ERROR, self._unscripted(where, entry))
+        args, kwargs = getattr(command, "args", ()), getattr(command, "kwargs", {})
+        return self._call(run, entry, handler, args, kwargs, where)
+
+    def _call(self, run: RunState, entry: Entry, handler: Any, args: Any, kwargs: Any, where: str) -> Result:
+        world = self.world
+        if world.footprint is not None:
+            self._touch(entry, handler)
+        self.ledger.context = (world.now, run.id, entry.key, run.invocations)
+        bound = self.engine.limits.callbacks_per_invocation
+        value, error, elapsed = call(handler, args, kwargs, self.clock, where, bound)
+        self.ledger.context = (world.now, "", "", 0)
+        if error is not None:
+            return Result(ERROR, error, elapsed)
+        return Result(VALUE, value, elapsed)
+
+    def _touch(self, entry: Entry, handler: Any) -> None:
+        """Step bodies are opaque, so any two of them conflict, unless somebody says what they touch."""
+        keys = self.isolated.get(entry.id)
+        if keys is None:
+            keys = touched_by(handler)
+        if keys is None:
+            self.world.touch("step bodies", "w")
+            return
+        self.world.touch("step bodies", "c")
+        for key in keys:
+            self.world.touch(f"touched {key}", "w")
+
+    def _unscripted(self, where: str, entry: Entry) -> UsageError:
+        what = "asks a model" if entry.op == INFER else "has no handler"
+        return UsageError(
+            f"{where} {what}, which a test does not do for real; say what it answers with "
+            f"durable.step({entry.id!r}).returns(...) or .calls(fake)"
+        )
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    def _choose(self, run: RunState, entry: Entry) -> tuple[str, f.Fault] | None:
+        options: list[tuple[str, f.Fault]] = [
+            (verdict, fault)
+            for fault in self.faults.open()
+            if fault.concerns(run.spec.id, entry.key, entry.id)
+            for verdict in fault.verdicts
+            if verdict in f.STEP_VERDICTS
+        ]
+        words = [f.STEP_VERDICTS[verdict].format(step=entry.key) for verdict, _ in options]
+        return self._inject(f"the attempt at step '{entry.key}'", options, words)
+
+    def _inject(
+        self, label: str, options: list[tuple[str, f.Fault]], words: list[str]
+    ) -> tuple[str, f.Fault] | None:
+        """Let the chooser decide whether one of the faults happens; outside exploration the last one does."""
+        if not options:
+            return None
+        self.world.touch("fault budget", "r")
+        index = len(options)
+        if self.faults.exploring:
+            index = self.world.choices.choose(label, (OK, *words))
+        if index == 0:
+            return None
+        self.world.touch("fault budget", "w")
+        verdict, fault = options[index - 1]
+        self.faults.spend(fault)
+        if self.world.current is not None:
+            self.world.current.did = words[index - 1]
+        return verdict, fault
+
+    def deliver(self, event: BusEvent) -> list[tuple[int, BusEvent]]:
+        """What arrives, and how much later, when an event is sent."""
+        if not self.faults:
+            return [(0, event)]
+        sender = event.sender.spec.id if event.sender is not None else None
+        options = [
+            (verdict, fault)
+            for fault in self.faults.open()
+            if fault.concerns_event(event.name, sender)
+            for verdict in fault.verdicts
+            if verdict in f.EVENT_VERDICTS
+        ]
+        words = [f.EVENT_VERDICTS[verdict].format(event=event.name) for verdict, _ in options]
+        chosen = self._inject(f"the way of event '{event.name}'", options, words)
+        if chosen is None:
+            return [(0, event)]
+        verdict, fault = chosen
+        event.outcome.notes.append(words[options.index(chosen)])
+        if verdict == f.DROP:
+            self.engine.answers.events.append(event)
+            return []
+        if verdict == f.DELAY:
+            return [(fault.length, event)]
+        wire = event.copy()
+        if verdict == f.DUPLICATE_NEW_ID:
+            wire["id"] = chance.ulid(self.world.now // MILLISECOND, self.engine.seed, f"second {event.id}")
+        second = BusEvent(wire, f"{event.id} again", self.world.now, event.sender)
+        arrive = Happening(self.world.now, NEWS, "event", second, "again",
+                           lambda: self.engine.answers.deliver(second))  # fmt: skip
+        self.world.push(arrive)
+        return [(0, event)]
+
+    def before(self, item: Item) -> bool:
+        """Let a cancellation befall a request that is about to be made."""
+        if not self.faults:
+            return True
+        run = item.run
+        key = item.target.key if item.target is not None else ""
+        options = [
+            (f.CANCEL, fault)
+            for fault in self.faults.open()
+            if f.CANCEL in fault.verdicts and fault.concerns(run.spec.id, key, item.target.id if item.target else "")
+        ]
+        if self._inject(f"a request of {run.name}", options, [f.REQUEST_VERDICTS[f.CANCEL]] * len(options)) is None:
+            return True
+        self.engine.cancel(run, "the fault 'cancellation' befell it")
+        return False
+
+    def after(self, item: Item) -> None:
+        """Let a recorded request be delivered once more."""
+        run = item.run
+        if not self.faults or not run.stack or run.ended_at is not None:
+            return
+        entry = run.stack[-1]
+        if entry.ended_at != self.world.now or (item.target is not None and item.target is not entry):
+            return
+        options = [
+            (f.REDELIVER, fault)
+            for fault in self.faults.open()
+            if f.REDELIVER in fault.verdicts and fault.concerns(run.spec.id, entry.key, entry.id)
+        ]
+        words = [f.REQUEST_VERDICTS[f.REDELIVER].format(step=entry.key)] * len(options)
+        if self._inject(f"the request of step '{entry.key}'", options, words) is not None:
+            again = Happening(self.world.now, WORK, "again", run, entry.key,
+                              lambda: self.engine.redeliver(run, entry), owner=run.due)  # fmt: skip
+            self.world.push(again)
+
+    # -- steps that nobody executes -----------------------------------------------------------------------------------
+
+    def stub(self, run: RunState, entry: Entry) -> Result | None:
+        """A scripted answer to a step that nobody executes, or None for the real thing."""
+        action = self.scripts.next(run, entry)
+        if action is None or action.kind == s.REAL:
+            return None
+        if action.kind == s.TIME_OUT:
+            return Result(DEAF)
+        if action.kind == s.RETURN:
+            return Result(VALUE, s.scripted_value(entry, action.payload), action.elapsed)
+        if action.kind == s.RAISE:
+            return Result(ERROR, action.payload, action.elapsed)
+        if action.kind == s.CALL:
+            data = getattr(entry.command, "data", {})
+            args = (data,) if hasattr(entry.command, "data") else ()
+            result = self._call(run, entry, action.payload, args, {}, f"step '{entry.key}' of {run.spec.id}")
+            result.elapsed += action.elapsed
+            if result.kind == VALUE:
+                result.payload = s.scripted_value(entry, result.payload)
+            return result
+        msg = f"step '{entry.key}' of {run.spec.id} is a {entry.op}, which no worker executes, so it cannot crash"
+        return Result(ERROR, UsageError(msg))
+
+    def reached(self, run: RunState, entry: Entry) -> None:
+        """Let the reactions to a wait begin."""
+        for reaction in self.reactions:
+            if not reaction.fits(entry):
+                continue
+            for number, (kind, what, data, after) in enumerate(reaction.parts):
+                who = f"{run.id} {entry.key} reaction {number}"
+                self.react(kind, what, data, self.world.now + after, who, run)

@@ -1,0 +1,487 @@
+"""The step API: what an author writes in a durable function."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import enum
+import logging
+from json import loads
+from typing import TYPE_CHECKING, Any
+
+from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT
+from ._core.commands import Execute, Invoke, Send, Sleep, WaitForEvent, WaitForSignal
+from ._core.errors import UsageError
+from ._core.instants import Duration, duration, instant
+from .conditions import accepts_all, bound_refusal, field_condition
+from .events import Event, Signal, as_event, event_or_none, outgoing_all
+from .invocation import GROUP, Invocation, ReplayLogger, StepInterrupt, Call
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from datetime import datetime
+
+    from ._core.commands import Command
+
+UNSET: Any = object()
+
+
+class ParallelMode(enum.Enum):
+    """When the body goes on behind parallel steps: when all have settled, or after each of them."""
+
+    WAIT = "wait"
+    RACE = "race"
+
+
+class Commands:
+    """Checks what the author wrote and makes commands of it; shared by the async and the sync API."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    def _where(self, key: str) -> str:
+        return f"step '{key}' of {self._invocation.run.spec.id}"
+
+    def _execute(self, key: str, step_id: str, index: int, op: str, handler: Any, args: Any, kwargs: Any) -> Execute:
+        if not callable(handler):
+            msg = (
+                f"{self._where(key)}: {handler!r} is not callable; give the function itself and its arguments, "
+                'as in ctx.step.run("charge", charge, order), not its result'
+            )
+            raise UsageError(msg)
+        return Execute(key, step_id, index, op, handler, args, kwargs)
+
+    def _sleep(self, key: str, step_id: str, index: int, length: Duration) -> Sleep:
+        return Sleep(key, step_id, index, duration(length, self._where(key)), None)
+
+    def _sleep_until(self, key: str, step_id: str, index: int, until: datetime | str) -> Sleep:
+        return Sleep(key, step_id, index, None, instant(until, self._where(key)))
+
+    def _timeout(self, key: str, timeout: Any) -> int | None:
+        if timeout is UNSET:
+            msg = (
+                f"{self._where(key)} has no timeout; say how long it may wait, as in timeout=\"7d\", "
+                "or timeout=None to wait for ever"
+            )
+            raise UsageError(msg)
+        return None if timeout is None else duration(timeout, f"{self._where(key)}: timeout")
+
+    def _wait_for_event(
+        self, key: str, step_id: str, index: int, event: Any, timeout: Any, if_exp: str | None, match: str | None
+    ) -> WaitForEvent:
+        where = self._where(key)
+        if not isinstance(event, str) or not event:
+            msg = f'{where}: event={event!r} is not the name of an event, such as "order/approved"'
+            raise UsageError(msg)
+        if if_exp is not None and match is not None:
+            msg = f"{where} has both if_exp and match; put the condition of match into if_exp"
+            raise UsageError(msg)
+        condition = field_condition(match, where) if match is not None else if_exp
+        refuses = accepts_all
+        if condition is not None:
+            refuses = bound_refusal(condition, where, self._invocation.run.events[0])
+        return WaitForEvent(key, step_id, index, event, self._timeout(key, timeout), refuses, condition or "")
+
+    def _wait_for_signal(
+        self, key: str, step_id: str, index: int, signal: Any, timeout: Any, on_conflict: Any
+    ) -> WaitForSignal:
+        where = self._where(key)
+        if not isinstance(signal, str) or not signal:
+            msg = f"{where}: signal={signal!r} is not the name of a signal"
+            raise UsageError(msg)
+        if on_conflict not in {"replace", "fail"}:
+            msg = f'{where}: on_conflict={on_conflict!r}; say "replace" or "fail"'
+            raise UsageError(msg)
+        limit = self._timeout(key, timeout)
+        return WaitForSignal(key, step_id, index, signal, limit, replace=on_conflict == "replace")
+
+    def _send(self, key: str, step_id: str, index: int, events: Any) -> Send:
+        limits = self._invocation.limits
+        wires = outgoing_all(events, self._where(key), limits.event_bytes, limits.events_per_send)
+        return Send(key, step_id, index, wires)
+
+    def _invoke(self, key: str, step_id: str, index: int, function: Any, data: Any, timeout: Any) -> Invoke:
+        where = self._where(key)
+        if isinstance(function, str):
+            msg = (
+                f"{where} invokes {function!r} by text, which is not supported; give the function itself, "
+                f"or write ctx.step.invoke_by_id({step_id!r}, function_id={function!r})"
+            )
+            raise UsageError(msg)
+        spec = self._invocation.spec_of(function, where)
+        return self._invoke_spec(key, step_id, index, spec.id, spec, data, timeout)
+
+    def _invoke_by_id(
+        self, key: str, step_id: str, index: int, app_id: str | None, function_id: str, data: Any, timeout: Any
+    ) -> Invoke:
+        known = self._invocation.known
+        full = f"{app_id}-{function_id}" if app_id else function_id
+        spec = known.get(full) or (known.get(function_id) if not app_id else None)
+        return self._invoke_spec(key, step_id, index, full, spec, data, timeout)
+
+    def _invoke_spec(
+        self, key: str, step_id: str, index: int, function_id: str, spec: Any, data: Any, timeout: Any
+    ) -> Invoke:
+        where = self._where(key)
+        payload = Event("invoke", data).data
+        if payload:
+            payload = outgoing_all(Event("invoke", payload), where, self._invocation.limits.step_bytes, 1)[0]["data"]
+        limit = None if timeout is None else duration(timeout, f"{where}: timeout")
+        return Invoke(key, step_id, index, function_id, spec, payload, limit)
+
+
+def signal_or_none(value: Any) -> Signal | None:
+    """What ``wait_for_signal`` gives: a signal, or None after its timeout."""
+    return None if value is None else Signal(value["signal"], value["data"])
+
+
+def adapter_request(adapter: Any, body: Any) -> dict[str, Any]:
+    """What an inference would send, for the fake that a script calls: url, headers and body."""
+
+    def part(name: str, default: Any) -> Any:
+        value = getattr(adapter, name, default)
+        return value() if callable(value) else value
+
+    return {"url": part("url", ""), "headers": part("headers", {}), "body": body}
+
+
+class Step(Commands):
+    """``ctx.step`` of an async function. Every method is awaited; its result has crossed JSON."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        super().__init__(invocation)
+        self.ai = AI(invocation)
+
+    def run(self, step_id: str, handler: Callable[..., Any], *args: Any) -> Coroutine[Any, Any, Any]:
+        """Call ``handler(*args)``, sync or async, once its result is recorded never again.
+
+        Raises:
+            StepError: when awaited, after the last attempt failed.
+            UsageError: the id or the handler is wrong, or the call stands inside a step.
+        """
+        invocation = self._invocation
+        key, index = invocation.claim(step_id, RUN)
+        entry = invocation.memo(key)
+        if entry is not None:
+            return invocation.hit(entry, None)
+        return invocation.ask(self._execute(key, step_id, index, RUN, handler, args, {}), None)
+
+    def _take(self, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
+        entry = self._invocation.memo(key)
+        return self._invocation.hit(entry, convert) if entry else self._invocation.ask(make(), convert)
+
+    def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
+        """Sleep for a timedelta, text such as "1h30m", or whole milliseconds."""
+        key, index = self._invocation.claim(step_id, SLEEP)
+        return self._take(key, lambda: self._sleep(key, step_id, index, duration), None)  # type: ignore[no-any-return]
+
+    def sleep_until(self, step_id: str, until: datetime | str) -> Coroutine[Any, Any, None]:
+        """Sleep until an aware datetime or an ISO 8601 text; one in the past ends the sleep at once."""
+        key, index = self._invocation.claim(step_id, SLEEP)
+        return self._take(key, lambda: self._sleep_until(key, step_id, index, until), None)  # type: ignore[no-any-return]
+
+    def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: str,
+        timeout: Duration | None = UNSET,
+        if_exp: str | None = None,
+        match: str | None = None,
+    ) -> Coroutine[Any, Any, Event | None]:
+        """Wait for an event that comes from now on; None after the timeout.
+
+        Args:
+            step_id: the id of the step.
+            event: the exact name of the event.
+            timeout: how long to wait; None for ever. It must be given.
+            if_exp: a CEL expression; ``event`` is the run's own event, ``async`` the one that arrives.
+            match: a field that must be equal in both, such as "data.order_id".
+        """
+        key, index = self._invocation.claim(step_id, WAIT)
+        return self._take(  # type: ignore[no-any-return]
+            key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
+        )
+
+    def wait_for_signal(
+        self, step_id: str, *, signal: str, timeout: Duration | None = UNSET, on_conflict: str = UNSET
+    ) -> Coroutine[Any, Any, Signal | None]:
+        """Wait for a signal by its name; None after the timeout. One run waits for a name at a time.
+
+        Raises:
+            SignalConflictError: when awaited, if another run waits and ``on_conflict`` is "fail".
+        """
+        key, index = self._invocation.claim(step_id, SIGNAL)
+        return self._take(  # type: ignore[no-any-return]
+            key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
+        )
+
+    def send_event(self, step_id: str, events: Event | Sequence[Event]) -> Coroutine[Any, Any, list[str]]:
+        """Send one event or several, without waiting for what they start. Returns their ids."""
+        key, index = self._invocation.claim(step_id, SEND)
+        return self._take(key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
+
+    def invoke(
+        self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Run another function and wait for its result.
+
+        Raises:
+            StepError: when awaited, if that run failed or was cancelled.
+            InvokeTimeoutError: when awaited, if it did not end within the timeout; it runs on.
+        """
+        key, index = self._invocation.claim(step_id, INVOKE)
+        return self._take(key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)  # type: ignore[no-any-return]
+
+    def invoke_by_id(
+        self,
+        step_id: str,
+        *,
+        app_id: str | None = None,
+        function_id: str,
+        data: dict[str, Any] | None = None,
+        timeout: Duration | None = None,
+    ) -> Coroutine[Any, Any, Any]:
+        """As ``invoke``, for a registered function named by its id; one of another app must be scripted."""
+        key, index = self._invocation.claim(step_id, INVOKE)
+        return self._take(  # type: ignore[no-any-return]
+            key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
+        )
+
+
+class AI:
+    """``ctx.step.ai``: calls of models as steps."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
+        """Call ``fn(*args, **kwargs)`` as a step."""
+        invocation = self._invocation
+        key, index = invocation.claim(step_id, RUN)
+        entry = invocation.memo(key)
+        if entry is not None:
+            return invocation.hit(entry, None)
+        return invocation.ask(Execute(key, step_id, index, RUN, fn, args, kwargs), None)
+
+    def infer(self, step_id: str, *, adapter: Any, body: Any) -> Coroutine[Any, Any, Any]:
+        """Ask a model through the server. In a test its answer is scripted: ``durable.step(id).returns(...)``."""
+        invocation = self._invocation
+        key, index = invocation.claim(step_id, INFER)
+        entry = invocation.memo(key)
+        if entry is not None:
+            return invocation.hit(entry, None)
+        request = adapter_request(adapter, body)
+        return invocation.ask(Execute(key, step_id, index, INFER, None, (), request), None)
+
+
+class Group:
+    """``ctx.group``: steps side by side."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    async def parallel(
+        self, callables: Sequence[Callable[[], Awaitable[Any]]], *, parallel_mode: ParallelMode = ParallelMode.WAIT
+    ) -> tuple[Any, ...]:
+        """Run callables that return awaitables side by side.
+
+        Args:
+            callables: such as ``lambda: ctx.step.run("a", a)``; each may contain several steps.
+            parallel_mode: WAIT lets the body go on when all pending steps have settled, RACE after each of them.
+
+        Returns:
+            The results of all, in the order of the callables.
+        """
+        tasks = []
+        for branch in callables:
+            context = contextvars.copy_context()
+            context.run(GROUP.set, parallel_mode.value)
+            coro: Any = context.run(branch)
+            if not asyncio.iscoroutine(coro):
+                coro = _awaited(coro)
+            tasks.append(asyncio.get_running_loop().create_task(coro, context=context))
+        return tuple(await asyncio.gather(*tasks))
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+class Context:
+    """What an async durable function receives.
+
+    Attributes:
+        run_id: the id of the run.
+        attempt: zero-based attempt of the request that is under way.
+        logger: silent while the body replays.
+        step: the steps.
+        group: parallel steps.
+    """
+
+    step_class: type = Step
+    group_class: type = Group
+
+    def __init__(self, invocation: Invocation) -> None:
+        run = invocation.run
+        self._invocation = invocation
+        self._events: list[Event] | None = None
+        self.run_id = run.id
+        self.attempt = run.attempt
+        self.step: Step = self.step_class(invocation)
+        self.group: Group = self.group_class(invocation)
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that started the run; a copy of its own for every invocation."""
+        if self._events is None:
+            self._events = [as_event(loads(text)) for text in self._invocation.run.event_texts]
+        return self._events
+
+    @property
+    def event(self) -> Event:
+        """The event that started the run; the first of a batch."""
+        return self.events[0]
+
+    @property
+    def logger(self) -> ReplayLogger:
+        """The logger ``pytest_durable.run``, silent while the body replays."""
+        return ReplayLogger(logging.getLogger("pytest_durable.run"), self._invocation)
+
+
+class StepSync(Commands):
+    """``ctx.step`` of a sync function: the methods of ``Step`` without await."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        super().__init__(invocation)
+        self.ai = AISync(self)
+
+    def _take(self, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
+        entry = self._invocation.memo(key)
+        if entry is not None:
+            return self._invocation.answer(entry, convert)
+        call = Call(make())
+        call.started = True
+        mode = GROUP.get()
+        if mode:
+            call.command.planned = True
+            call.command.race = mode == "race"
+        self._invocation.calls.append(call)
+        self._invocation.interrupted = True
+        raise StepInterrupt(call)
+
+    def run(self, step_id: str, handler: Callable[..., Any], *args: Any) -> Any:
+        """As ``Step.run``."""
+        key, index = self._invocation.claim(step_id, RUN)
+        return self._take(key, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None)
+
+    def sleep(self, step_id: str, duration: Duration) -> None:
+        """As ``Step.sleep``."""
+        key, index = self._invocation.claim(step_id, SLEEP)
+        self._take(key, lambda: self._sleep(key, step_id, index, duration), None)
+
+    def sleep_until(self, step_id: str, until: datetime | str) -> None:
+        """As ``Step.sleep_until``."""
+        key, index = self._invocation.claim(step_id, SLEEP)
+        self._take(key, lambda: self._sleep_until(key, step_id, index, until), None)
+
+    def wait_for_event(
+        self,
+        step_id: str,
+        *,
+        event: str,
+        timeout: Duration | None = UNSET,
+        if_exp: str | None = None,
+        match: str | None = None,
+    ) -> Event | None:
+        """As ``Step.wait_for_event``."""
+        key, index = self._invocation.claim(step_id, WAIT)
+        return self._take(  # type: ignore[no-any-return]
+            key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
+        )
+
+    def wait_for_signal(
+        self, step_id: str, *, signal: str, timeout: Duration | None = UNSET, on_conflict: str = UNSET
+    ) -> Signal | None:
+        """As ``Step.wait_for_signal``."""
+        key, index = self._invocation.claim(step_id, SIGNAL)
+        return self._take(  # type: ignore[no-any-return]
+            key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
+        )
+
+    def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
+        """As ``Step.send_event``."""
+        key, index = self._invocation.claim(step_id, SEND)
+        return self._take(key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
+
+    def invoke(
+        self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
+    ) -> Any:
+        """As ``Step.invoke``."""
+        key, index = self._invocation.claim(step_id, INVOKE)
+        return self._take(key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)
+
+    def invoke_by_id(
+        self,
+        step_id: str,
+        *,
+        app_id: str | None = None,
+        function_id: str,
+        data: dict[str, Any] | None = None,
+        timeout: Duration | None = None,
+    ) -> Any:
+        """As ``Step.invoke_by_id``."""
+        key, index = self._invocation.claim(step_id, INVOKE)
+        return self._take(
+            key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
+        )
+
+
+class AISync:
+    """``ctx.step.ai`` of a sync function."""
+
+    def __init__(self, step: StepSync) -> None:
+        self._step = step
+
+    def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """As ``AI.wrap``."""
+        key, index = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
+        return self._step._take(key, lambda: Execute(key, step_id, index, RUN, fn, args, kwargs), None)  # noqa: SLF001
+
+    def infer(self, step_id: str, *, adapter: Any, body: Any) -> Any:
+        """As ``AI.infer``."""
+        key, index = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - a part of the same API
+        request = adapter_request(adapter, body)
+        return self._step._take(key, lambda: Execute(key, step_id, index, INFER, None, (), request), None)  # noqa: SLF001
+
+
+class GroupSync:
+    """``ctx.group`` of a sync function."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    def parallel(
+        self, callables: Sequence[Callable[[], Any]], *, parallel_mode: ParallelMode = ParallelMode.WAIT
+    ) -> tuple[Any, ...]:
+        """As ``Group.parallel``: each callable runs up to its first new step, then all of these are planned."""
+        results, interrupt = [], None
+        for branch in callables:
+            context = contextvars.copy_context()
+            context.run(GROUP.set, parallel_mode.value)
+            try:
+                results.append(context.run(branch))
+            except StepInterrupt as stop:
+                interrupt = stop
+        if interrupt is not None:
+            raise interrupt
+        return tuple(results)
+
+
+class ContextSync(Context):
+    """What a sync durable function receives: as ``Context``, with methods that are not awaited."""
+
+    step: StepSync  # type: ignore[assignment]  # the same names without await
+    group: GroupSync  # type: ignore[assignment]  # the same names without await
+    step_class = StepSync
+    group_class = GroupSync
