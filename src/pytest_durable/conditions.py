@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ._core.errors import ExpressionError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ._core.runs import Refusal
     from .expressions import Expression
 
 
@@ -28,27 +27,27 @@ def compiled(text: str, where: str) -> Expression:
         raise ExpressionError(msg) from None
 
 
-def refusal(text: str, fn_id: str) -> Callable[[dict[str, Any]], str | None]:
+def refusal(text: str, fn_id: str) -> Refusal:
     """A condition on one event: None if the expression is true for it, and otherwise why not."""
     expression = compiled(text, f"function {fn_id!r}")
 
-    def refuses(event: dict[str, Any]) -> str | None:
-        return None if expression.matches(event) else expression.why(event)
+    def refuses(event: dict[str, Any], now_ms: int) -> str | None:
+        return None if expression.matches(event, now_ms=now_ms) else expression.why(event, now_ms=now_ms)
 
     return refuses
 
 
-def bound_refusal(text: str, where: str, first: dict[str, Any]) -> Callable[[dict[str, Any]], str | None]:
+def bound_refusal(text: str, where: str, first: dict[str, Any], now_ms: int) -> Refusal:
     """A condition on an event that arrives, with the run's own event bound now, as the server does."""
-    bound = compiled(text, where).bind(first)
+    bound = compiled(text, where).bind(first, now_ms=now_ms)
 
-    def refuses(event: dict[str, Any]) -> str | None:
-        return None if bound.matches({}, event) else bound.why({}, event)
+    def refuses(event: dict[str, Any], now_ms: int) -> str | None:
+        return None if bound.matches({}, event, now_ms=now_ms) else bound.why({}, event, now_ms=now_ms)
 
     return refuses
 
 
-def accepts_all(event: dict[str, Any]) -> str | None:  # noqa: ARG001 - one condition among others
+def accepts_all(event: dict[str, Any], now_ms: int) -> str | None:  # noqa: ARG001 - one condition among others
     """The condition of a wait without a condition."""
     return None
 

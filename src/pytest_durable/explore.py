@@ -1,2 +1,376 @@
-class Report: pass
-def explore(*a, **k): raise NotImplementedError
+"""Exploration: run a scenario under many schedules, report what failed, and make the failing story small."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from ._core.choices import ORDER, Replay, Schedule
+from ._core.errors import UsageError
+from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
+from .simulation import Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ._core.choices import Deviation
+    from .choosers import Search
+    from .faults import Fault
+
+MAX_SCHEDULES = 10_000
+EXECUTIONS_PER_SCHEDULE = 20
+"""How many executions may be left early as repetitions, for each schedule of the budget."""
+
+SHRINK_EXECUTIONS = 300
+FAILURES_KEPT = 10
+real_clock = time.perf_counter
+
+
+class Trial:
+    """One execution of a scenario.
+
+    Attributes:
+        error: the exception that failed it, or None.
+        pruned: it was left early, as a repetition of another order.
+        schedule, deviations: what was chosen.
+        effects: how often the ledger recorded each effect.
+        report: the timelines of its runs.
+    """
+
+    def __init__(self, simulation: Simulation | None, error: BaseException | None, *, pruned: bool = False) -> None:
+        self.error = error
+        self.pruned = pruned
+        self.schedule = Schedule((), ())
+        self.deviations: list[Deviation] = []
+        self.effects: dict[tuple[str, str], int] = {}
+        self.events_were_read = False
+        self._simulation = simulation
+        if simulation is not None:
+            self.schedule = simulation.schedule
+            self.deviations = simulation.world.choices.deviations
+            self.events_were_read = simulation.events_were_read
+            if not pruned:
+                self.effects = simulation.ledger.counts()
+
+    @property
+    def report(self) -> str:
+        """The timelines of the runs."""
+        return self._simulation.report() if self._simulation is not None else ""
+
+    def identity(self) -> tuple[str, str, int]:
+        """What makes two failures the same: the exception's type and the place that raised it."""
+        error = self.error
+        if error is None:
+            return ("", "", 0)
+        frames = traceback.extract_tb(error.__traceback__)
+        outside = [frame for frame in frames if "pytest_durable" not in frame.filename] or frames
+        last = outside[-1] if outside else None
+        cause = type(error.__cause__).__name__ if error.__cause__ is not None else ""
+        return (f"{type(error).__name__} {cause}", last.filename if last else "", (last.lineno or 0) if last else 0)
+
+
+class Failure:
+    """A schedule under which the scenario fails, made as small as it gets.
+
+    Attributes:
+        schedule: one line of text that replays it.
+        error: the exception.
+        story: what differs from the default order, in words.
+        timeline: what happened.
+        difference: the effects that a passing schedule has more or less often.
+    """
+
+    def __init__(self, trial: Trial, passing: Trial | None) -> None:
+        self.error = trial.error
+        self.schedule = str(trial.schedule)
+        self.story = story(trial.deviations)
+        self.timeline = trial.report
+        self.difference = difference(trial, passing)
+
+    def __str__(self) -> str:
+        lines = [f"{type(self.error).__name__}: {self.error}", f"schedule: {self.story}"]
+        if self.difference:
+            lines.append(self.difference)
+        return "\n".join([*lines, f"replay: {self.schedule}"])
+
+    def __repr__(self) -> str:
+        return f"<Failure {type(self.error).__name__} under {self.schedule}>"
+
+
+def story(deviations: Sequence[Deviation]) -> str:
+    """A schedule in words: what differs from the default order."""
+    if not deviations:
+        return "default order throughout"
+    parts = []
+    for deviation in deviations:
+        if deviation.label == ORDER:
+            parts.append(f"{deviation.taken} before {deviation.default}")
+        else:
+            parts.append(str(deviation.taken))
+    return "default order, except: " + "; then ".join(parts)
+
+
+def difference(failing: Trial, passing: Trial | None) -> str:
+    """The effects of a failing execution against those of a passing one."""
+    if passing is None:
+        return ""
+    rows = []
+    for effect in sorted({*failing.effects, *passing.effects}):
+        had, wanted = failing.effects.get(effect, 0), passing.effects.get(effect, 0)
+        if had != wanted:
+            rows.append(f"  {effect[0]} {effect[1]}: {had} times, and {wanted} times in the nearest passing schedule")
+    return "\n".join(["effects:", *rows]) if rows else ""
+
+
+class Report:
+    """What an exploration found.
+
+    Attributes:
+        strategy: what was asked for.
+        complete: every schedule of the model was tried: within ``max_faults``, and for the moments and ties that the
+            simulation knows. A bound that stopped the search is named by ``stopped``.
+        schedules: how many schedules were run to their end.
+        distinct: how many of these were different.
+        pruned: how many executions were left early, as they could only repeat another order.
+        failures: the failing schedules, one for each kind of failure.
+        stopped: the bound that ended the search early, or "".
+    """
+
+    def __init__(self, strategy: object, max_faults: int) -> None:
+        self.strategy = strategy
+        self.max_faults = max_faults
+        self.complete = False
+        self.schedules = 0
+        self.distinct = 0
+        self.pruned = 0
+        self.failures: list[Failure] = []
+        self.stopped = ""
+        self.seconds = 0.0
+
+    def __str__(self) -> str:
+        word = "complete" if self.complete else f"incomplete ({self.stopped or 'sampling never is'})"
+        faults = f", for at most {self.max_faults} fault{'s' * (self.max_faults != 1)} in one schedule"
+        found = f"{len(self.failures)} failing" if self.failures else "none fails"
+        return (
+            f"explored {self.schedules} schedules ({self.distinct} distinct, {self.pruned} left early as repetitions), "
+            f"{word}{faults}: {found}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Report: {self}>"
+
+
+
+
+class Explorer:
+    """One runner over all searches: it counts, keeps to the budget, and shrinks what fails.
+
+    Args:
+        execute: runs the scenario once, under a chooser.
+        search: what to try next.
+        report: where to count.
+        max_schedules, max_seconds: the budget.
+    """
+
+    def __init__(
+        self,
+        execute: Callable[[Any], Trial],
+        search: Search,
+        report: Report,
+        *,
+        max_schedules: int,
+        max_seconds: float | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self.execute = execute
+        self.search = search
+        self.report = report
+        self.max_schedules = max_schedules
+        self.max_seconds = max_seconds
+        self.progress = progress
+        self.passing: Trial | None = None
+        self.seen: set[str] = set()
+
+    def run(self, *, stop_at_first: bool = False) -> Trial | None:
+        """Search. Returns the last failing trial, shrunk, or None."""
+        report, search = self.report, self.search
+        began, found, kinds = real_clock(), None, set()
+        executions = 0
+        while True:
+            executions += 1
+            report.stopped = self._bound(executions, real_clock() - began)
+            chooser = None if report.stopped else search.next()
+            if chooser is None:
+                break
+            trial = self.execute(chooser)
+            search.done(pruned=trial.pruned, events_were_read=trial.events_were_read)
+            self._count(trial)
+            if trial.error is None or trial.pruned:
+                continue
+            if isinstance(trial.error, NondeterministicScenarioError):
+                report.failures.append(Failure(trial, None))
+                report.stopped, found = "the scenario is not deterministic", trial
+                break
+            kind = trial.identity()
+            if kind not in kinds and len(kinds) < FAILURES_KEPT:
+                kinds.add(kind)
+                found = self.shrink(trial)
+                report.failures.append(Failure(found, self.passing))
+            if stop_at_first:
+                report.stopped = "a failure was found"
+                break
+        report.complete = search.complete and report.stopped in {"", "a failure was found"}
+        report.complete = report.complete and not report.stopped
+        report.pruned = search.pruned
+        report.distinct = len(self.seen)
+        report.seconds = real_clock() - began
+        return found
+
+    def _count(self, trial: Trial) -> None:
+        if not trial.pruned:
+            self.report.schedules += 1
+            self.seen.add(str(trial.schedule))
+            if trial.error is None:
+                self.passing = trial
+        if self.progress is not None and self.report.schedules % 500 == 0:
+            self.progress(f"{self.report.schedules} schedules")
+
+    def _bound(self, executions: int, seconds: float) -> str:
+        if self.search.complete:
+            return ""
+        if self.report.schedules >= self.max_schedules:
+            return f"max_schedules={self.max_schedules}"
+        if executions > self.max_schedules * EXECUTIONS_PER_SCHEDULE:
+            return f"{executions - 1:,} executions, most of them repetitions"
+        if self.max_seconds is not None and seconds > self.max_seconds:
+            return f"max_seconds={self.max_seconds}"
+        return ""
+
+    # -- shrinking ----------------------------------------------------------------------------------------------------
+
+    def shrink(self, trial: Trial) -> Trial:
+        """The smallest schedule that fails in the same way: each deviation is taken back, alone and with others."""
+        wanted, best, left = trial.identity(), trial, SHRINK_EXECUTIONS
+        size = max(1, len(best.deviations) // 2)
+        while size and left > 0:
+            start, smaller = 0, False
+            while start < len(best.deviations) and left > 0:
+                left -= 1
+                candidate = self._without(best, start, size)
+                if candidate.error is not None and not candidate.pruned and candidate.identity() == wanted:
+                    best, smaller = candidate, True
+                else:
+                    start += size
+            size = size if smaller and size > 1 else size // 2
+        return self._lower(best, wanted, left)
+
+    def _without(self, trial: Trial, start: int, size: int) -> Trial:
+        indices = list(trial.schedule.indices)
+        for deviation in trial.deviations[start : start + size]:
+            indices[deviation.position] = 0
+        return self.execute(Follow(indices))
+
+    def _lower(self, best: Trial, wanted: tuple[str, str, int], left: int) -> Trial:
+        """Of several deviations at one choice, the one nearest to the default."""
+        for deviation in list(best.deviations):
+            for option in range(1, deviation.option):
+                if left <= 0:
+                    return best
+                left -= 1
+                indices = list(best.schedule.indices)
+                if deviation.position >= len(indices):
+                    return best
+                indices[deviation.position] = option
+                candidate = self.execute(Follow(indices))
+                if (
+                    candidate.error is not None
+                    and candidate.identity() == wanted
+                    and len(candidate.deviations) <= len(best.deviations)
+                ):
+                    best = candidate
+                    break
+        return best
+
+
+def simulate(chooser: Any, **settings: Any) -> Simulation:
+    """A simulation under a chooser; one that observes is told what happens."""
+    if hasattr(chooser, "happened"):
+        return Simulation(observer=chooser, **settings)
+    return Simulation(chooser=chooser, **settings)
+
+
+def explore(
+    scenario: Callable[[Simulation], object],
+    strategy: str | bool = "every",
+    faults: Iterable[str | Fault] = (),
+    max_schedules: int = MAX_SCHEDULES,
+    seed: int = 0,
+    *,
+    max_faults: int = 1,
+    max_seconds: float | None = None,
+    replay: str | None = None,
+    **settings: Any,
+) -> Report:
+    """Run a scenario under many schedules; failures are collected, not raised.
+
+    Args:
+        scenario: a function of one simulation; it is called afresh for every schedule.
+        strategy: "every" (all schedules, with sound reduction), "random", "pct", or True for all of these in turn.
+        faults: faults or their names; each injection is a choice.
+        max_schedules: how many schedules to run at most.
+        seed: of the sampling strategies, and of the simulations.
+        max_faults: how many faults may happen in one schedule.
+        max_seconds: how long to search at most, in real seconds.
+        replay: the text of a schedule; only that one is run.
+        settings: further arguments of ``Simulation``.
+
+    Returns:
+        A report: ``complete``, ``schedules``, ``failures`` and more.
+
+    Raises:
+        UsageError: no such strategy or fault, or a budget that is no number from 1 on.
+        ScheduleError: ``replay`` does not fit the scenario.
+    """
+    if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
+        msg = f"max_schedules={max_schedules!r} is not a number from 1 on"
+        raise UsageError(msg)
+    wanted = list(faults)
+    settings = {"seed": seed, "faults": wanted, "max_faults": max_faults, **settings}
+
+    def execute(chooser: Any) -> Trial:
+        sim = simulate(chooser, **settings)
+        try:
+            with sim:
+                scenario(sim)
+        except Pruned:
+            return Trial(sim, None, pruned=True)
+        except (Exception, *outcomes()) as error:  # noqa: BLE001 - whatever fails the scenario is what is looked for
+            return Trial(sim, error)
+        return Trial(sim, None)
+
+    report = Report(strategy, max_faults)
+    if replay is not None:
+        chooser = Replay(replay)
+        trial = execute(chooser)
+        chooser.finish()
+        report.schedules = report.distinct = 1
+        report.stopped = "one schedule was replayed"
+        if trial.error is not None:
+            report.failures.append(Failure(trial, None))
+        return report
+    Explorer(execute, search_for(strategy, seed, max_schedules), report, max_schedules=max_schedules,
+             max_seconds=max_seconds).run()  # fmt: skip
+    return report
+
+
+def outcomes() -> tuple[type[BaseException], ...]:
+    """The exceptions with which pytest says that a test has failed, if pytest is there."""
+    try:
+        from _pytest.outcomes import Failed  # noqa: PLC0415 - the library works without pytest
+    except ImportError:
+        return ()
+    return (Failed,)
+
+
+

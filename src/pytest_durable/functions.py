@@ -16,6 +16,8 @@ from .host import NativeHost
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ._core.runs import Refusal
+
 
 @dataclass(frozen=True, slots=True)
 class TriggerEvent:
@@ -255,8 +257,8 @@ def _cancel(given: Cancel, fn_id: str) -> CancelOn:
     if text is not None:
         compiled(text, where)
 
-    def bind(first: dict[str, Any]) -> Callable[[dict[str, Any]], str | None]:
-        return accepts_all if text is None else bound_refusal(text, where, first)
+    def bind(first: dict[str, Any], now_ms: int) -> Refusal:
+        return accepts_all if text is None else bound_refusal(text, where, first, now_ms)
 
     return CancelOn(event, bind, _optional(getattr(given, "timeout", None), where))
 
@@ -264,7 +266,7 @@ def _cancel(given: Cancel, fn_id: str) -> CancelOn:
 def _failure_handler(fn_id: str, body: Callable[..., Any]) -> FunctionSpec:
     handler_id = f"{fn_id}-failure"
 
-    def refuses(event: dict[str, Any]) -> str | None:
+    def refuses(event: dict[str, Any], now_ms: int) -> str | None:  # noqa: ARG001 - one condition among others
         failed = event["data"].get("function_id")
         return None if failed == fn_id else f"it was {failed} that failed"
 

@@ -1,9 +1,207 @@
+"""The pytest plugin: options, the fixture, the marker and the hooks. Nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import pytest
-@pytest.fixture
-def durable(request):
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from .explored import Turns
+    from .settings import Settings
     from .simulation import Simulation
-    m = request.node.get_closest_marker("durable")
-    kw = dict(m.kwargs) if m else {}
-    for k in ("explore","faults","max_schedules"): kw.pop(k,None)
-    with Simulation(**kw) as sim:
-        yield sim
+
+OPTIONS = {
+    "explore": ("STRATEGY", "run every test that uses 'durable' under many schedules: every, pct, random or all"),
+    "schedules": ("N", "how many schedules a test is run under at most"),
+    "seed": ("N", "the seed of simulations and of sampled schedules"),
+    "replay": ("SCHEDULE", "run the selected test under this one schedule"),
+    "report": ("DIR", "write a report of every failing durable test into this folder"),
+    "cov-fail-under": ("PERCENT", "fail if fewer of the durable decisions were exercised; implies --durable-cov"),
+}
+
+TURNS = pytest.StashKey["Turns"]()
+FAILED = pytest.StashKey[bool]()
+DECISIONS = pytest.StashKey[Any]()
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """The ports that third parties implement."""
+    from . import hookspecs  # noqa: PLC0415 - as all imports here: only where used
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--durable-...``, each also an ini key ``durable_...``."""
+    group = parser.getgroup("durable", "durable functions")
+    for name, (metavar, text) in OPTIONS.items():
+        group.addoption(f"--durable-{name}", metavar=metavar, default=None, help=text)
+        parser.addini(f"durable_{name.replace('-', '_')}", text, default="")
+    text = "say which durable decisions (outcomes of steps and waits) the tests exercised"
+    group.addoption("--durable-cov", action="store_true", default=False, help=text)
+    parser.addini("durable_cov", text, type="bool", default=False)
+    parser.addini("durable_clock", "what shows virtual time to the process: time-machine, freezegun or off", default="")
+
+
+def option(config: pytest.Config, name: str) -> Any:
+    """An option of the command line, or the ini key of that name."""
+    key = f"durable_{name.replace('-', '_')}"
+    value = config.getoption(key)
+    return value if value not in {None, False} else config.getini(key) or None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers",
+        "durable(explore, faults, max_schedules, max_faults, max_seconds, examples, start, seed, replay, clock, limits): "
+        "how the simulation of the fixture 'durable' is set up, and whether its schedules are explored",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what the options say, if they say anything."""
+    said = [f"{name}={value}" for name in OPTIONS if (value := option(config, name))]
+    return f"durable: {', '.join(said)}" if said else None
+
+
+def settings_of(item: pytest.Item) -> Settings:
+    """The settings of a test: its markers, the nearest winning, and the options."""
+    from .settings import parse  # noqa: PLC0415 - only where used
+
+    marker: dict[str, Any] = {}
+    for mark in reversed(list(item.iter_markers("durable"))):
+        marker.update(mark.kwargs)
+    options = {name: option(item.config, name) for name in OPTIONS}
+    if clock := item.config.getini("durable_clock"):
+        marker.setdefault("clock", clock)
+    return parse(marker, options)
+
+
+def learn(config: pytest.Config) -> None:
+    """Take what third parties add, once, before the first durable test."""
+    if DECISIONS in config.stash:
+        return
+    from . import adapters, choosers, decisions, faults  # noqa: PLC0415 - only where used
+
+    config.stash[DECISIONS] = decisions.Decisions()
+    for hosts in config.hook.pytest_durable_hosts():
+        adapters.HOSTS.extend(host for host in hosts if host not in adapters.HOSTS)
+    for table in config.hook.pytest_durable_faults():
+        faults.BY_NAME.update(table)
+    for table in config.hook.pytest_durable_strategies():
+        choosers.STRATEGIES.update(table)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Prepare the executions of a test that uses the fixture."""
+    if "durable" not in getattr(item, "fixturenames", ()):
+        return
+    from dataclasses import replace  # noqa: PLC0415 - only where used
+
+    from .explored import Turns  # noqa: PLC0415 - only where used
+
+    learn(item.config)
+    settings = settings_of(item)
+    if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        settings = replace(settings, explore=None)
+    item.stash[TURNS] = Turns(item, settings)
+    item.stash[FAILED] = False
+
+
+@pytest.fixture
+def durable(request: pytest.FixtureRequest) -> Iterator[Simulation]:
+    """A simulation: a world in virtual time for durable functions. The marker ``durable`` takes its arguments."""
+    item = request.node
+    turns: Turns = item.stash[TURNS]
+    simulation = turns.open()
+    simulation.__enter__()
+    try:
+        yield simulation
+    finally:
+        simulation.close()
+        item.config.stash[DECISIONS].add(simulation)
+    turns.closed(simulation, failed=item.stash[FAILED])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Run an explored test under its further schedules, inside the call phase of the one item."""
+    turns = item.stash.get(TURNS, None)
+    if turns is None or not (turns.exploring or turns.settings.schedule):
+        return (yield)
+    from .explore import outcomes  # noqa: PLC0415 - only where used
+
+    error: BaseException | None = None
+    result: object = None
+    try:
+        result = yield
+    except (Exception, *outcomes()) as raised:  # noqa: BLE001 - the first execution is one of many
+        error = raised
+    if not turns.exploring:
+        if error is not None:
+            raise error
+        turns.chooser.finish()
+        return result
+
+    def first() -> None:
+        if error is not None:
+            raise error
+
+    turns.explore(turns.trial(first))
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what a failing test shows: its timeline, its schedule, and the line that replays it."""
+    report = yield
+    turns = item.stash.get(TURNS, None)
+    if turns is None:
+        return report
+    if report.failed:
+        item.stash[FAILED] = True
+        if turns.simulation is not None:
+            text = turns.simulation.report()
+            report.sections.append(("durable timeline", text or "no run was started"))
+            if turns.exploring or turns.settings.schedule:
+                report.sections.append(("durable schedule", turns.tell()))
+            if folder := option(item.config, "report"):
+                from .report_files import write  # noqa: PLC0415 - only where used
+
+                write(folder, item.nodeid, turns, report)
+    if report.when == "call" and turns.report is not None:
+        report.durable_exploration = (str(turns.report), turns.report.complete)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how far each exploration went; one that is incomplete never looks like a complete one."""
+    lines = []
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            told = getattr(report, "durable_exploration", None)
+            if told is not None and (not told[1] or config.get_verbosity() > 0):
+                lines.append(f"{report.nodeid}: {told[0]}")
+    if lines:
+        terminalreporter.section("durable exploration")
+        for line in sorted(lines):
+            terminalreporter.line(line)
+    if option(config, "cov") or option(config, "cov-fail-under"):
+        from .decisions import summary  # noqa: PLC0415 - only where used
+
+        summary(terminalreporter, config)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """An aligned diff for the steps of a run."""
+    for steps, pattern in ((left, right), (right, left)):
+        if op == "==" and type(steps).__name__ == "StepLog" and isinstance(pattern, (list, tuple)):
+            from .steplog import explain  # noqa: PLC0415 - only for a failing comparison
+
+            return explain(list(steps), list(pattern))  # type: ignore[call-overload]  # a StepLog is a list
+    return None

@@ -139,7 +139,8 @@ class Simulation:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close()
-        if error is None:
+        if error is None and not self.faults.exploring:
+            # Under exploration a script may serve another schedule than this one; the explorer judges them together.
             self.check_scripts()
 
     def close(self) -> None:
@@ -157,7 +158,7 @@ class Simulation:
         Raises:
             UnusedScriptError: one was not, and did not say ``maybe()``.
         """
-        unused = self._stage.scripts.unused()
+        unused = self.unused_scripts()
         if unused:
             asked = sorted({entry.id for run in self.engine.runs for entry in run.entries.values()})
             msg = (
@@ -165,6 +166,14 @@ class Simulation:
                 f"{', '.join(map(repr, asked)) or 'none'}. Correct the id, or add .maybe() if the step is optional"
             )
             raise UnusedScriptError(msg)
+
+    def scripts(self) -> list[Script]:
+        """All scripts that the test wrote."""
+        return list(self._stage.scripts)
+
+    def unused_scripts(self) -> list[Script]:
+        """The scripts that no step has used and that did not say ``maybe()``."""
+        return self._stage.scripts.unused()
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

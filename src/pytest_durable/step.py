@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT
 from ._core.commands import Execute, Invoke, Send, Sleep, WaitForEvent, WaitForSignal
 from ._core.errors import UsageError
-from ._core.instants import Duration, duration, instant
+from ._core.instants import MILLISECOND, Duration, duration, instant
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
 from .invocation import GROUP, Invocation, ReplayLogger, StepInterrupt, Call
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ._core.commands import Command
+    from ._core.runs import Refusal
 
 UNSET: Any = object()
 
@@ -77,9 +78,10 @@ class Commands:
             msg = f"{where} has both if_exp and match; put the condition of match into if_exp"
             raise UsageError(msg)
         condition = field_condition(match, where) if match is not None else if_exp
-        refuses = accepts_all
+        refuses: Refusal = accepts_all
         if condition is not None:
-            refuses = bound_refusal(condition, where, self._invocation.run.events[0])
+            invocation = self._invocation
+            refuses = bound_refusal(condition, where, invocation.run.events[0], invocation.now // MILLISECOND)
         return WaitForEvent(key, step_id, index, event, self._timeout(key, timeout), refuses, condition or "")
 
     def _wait_for_signal(

@@ -241,7 +241,7 @@ class Answers:
     def _trigger(self, event: BusEvent, spec: FunctionSpec, triggers: list[Any]) -> None:
         outcome, whys = event.outcome, []
         for trigger in triggers:
-            why = trigger.refuses(event.wire) if trigger.refuses is not None else None
+            why = trigger.refuses(event.wire, self.world.now // MILLISECOND) if trigger.refuses is not None else None
             if why is None:
                 break
             whys.append(why)
@@ -261,7 +261,7 @@ class Answers:
         if run.ended_at is not None or (entry is not None and entry.done):
             return
         verb, what = ("wake", f"{run.spec.id} at '{entry.key}'") if entry is not None else ("cancel", run.spec.id)
-        why = pause.refuses(event.wire)
+        why = pause.refuses(event.wire, self.world.now // MILLISECOND)
         if pause.expires is not None and pause.expires < self.world.now:
             why = "its time to be cancelled is over"
         if why is not None:
@@ -283,7 +283,7 @@ class Answers:
 
     def listen_for_cancel(self, run: RunState, cancel: CancelOn) -> None:
         """Let an event cancel a run, from its creation on."""
-        refuses = cancel.bind(run.events[0])
+        refuses = cancel.bind(run.events[0], self.world.now // MILLISECOND)
         if refuses is not None:
             self.world.touch(f"event {cancel.event}", "c")
             period = cancel.timeout if cancel.timeout is not None else CANCEL_PERIOD

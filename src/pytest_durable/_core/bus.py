@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .instants import instant_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from .runs import Entry, FunctionSpec, RunState, Trigger
+    from .runs import Entry, FunctionSpec, Refusal, RunState, Trigger
 
 
 class Outcome:
@@ -91,7 +91,7 @@ class Pause:
         run: RunState,
         entry: Entry | None,
         event: str,
-        refuses: Callable[[dict[str, Any]], str | None],
+        refuses: Refusal,
         expires: int | None,
     ) -> None:
         self.run = run

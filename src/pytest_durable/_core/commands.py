@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .runs import FunctionSpec
+    from .runs import FunctionSpec, Refusal
 
 RUN, SLEEP, SEND, INVOKE, INFER = "run", "sleep", "send_event", "invoke", "ai"
 WAIT, SIGNAL = "wait_for_event", "wait_for_signal"
@@ -100,7 +100,7 @@ class WaitForEvent(Command):
         index: int,
         event: str,
         timeout: int | None,
-        matches: Callable[[dict[str, Any]], str | None],
+        matches: Refusal,
         condition: str,
     ) -> None:
         super().__init__(key, step_id, index, WAIT)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
 from .limits import DEFAULT_RETRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .commands import Answer, Command
     from .happenings import Happening
@@ -43,10 +44,12 @@ class Host(Protocol):
         ...
 
 
+Refusal = Callable[[dict[str, Any], int], "str | None"]
+"""A condition on events: given the wire form and the milliseconds of now, None or why the event does not count."""
+
+
 class Trigger:
     """An event name (or pattern with a trailing ``*``) and a condition; ``cron`` in its place for a schedule.
-
-    ``refuses`` is given the wire form of an event and says None, or why the event does not count.
     """
 
     __slots__ = ("cron", "event", "refuses", "text")
@@ -54,7 +57,7 @@ class Trigger:
     def __init__(
         self,
         event: str | None,
-        refuses: Callable[[dict[str, Any]], str | None] | None = None,
+        refuses: Refusal | None = None,
         cron: Callable[[int], int | None] | None = None,
         text: str = "",
     ) -> None:
@@ -72,7 +75,7 @@ class CancelOn:
     def __init__(
         self,
         event: str,
-        bind: Callable[[dict[str, Any]], Callable[[dict[str, Any]], str | None] | None],
+        bind: Callable[[dict[str, Any], int], Refusal | None],
         timeout: int | None,
     ) -> None:
         self.event = event

@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ._cel_fill import fill
-from ._cel_grammar import Call, Fold, Ident, Literal, Node, Select, children, failure, parse
-from ._cel_run import Run, compile_node
-from ._cel_types import check
-from ._cel_values import MISSING, NAMES, Failure, NoValueError
-from ._core.errors import ExpressionError
+from .fill import fill
+from .grammar import Call, Fold, Ident, Literal, Node, Select, children, failure, parse
+from .run import Run, compile_node
+from .types import check
+from .values import MISSING, NAMES, Failure, NoValueError
+from .._core.errors import ExpressionError
 
 SHOWN: Final = 4  # paths in an explanation
 WIDTH: Final = 60  # characters of a value in an explanation
@@ -83,7 +83,7 @@ class Expression:
             return False
 
     def why(self, event: Mapping[str, object], async_: Mapping[str, object] | None = None, *, now_ms: int = 0) -> str:
-        """One line on how the result came about, such as ``false: event.data.plan was 'free'``. Arguments as for `evaluate`."""
+        """How the result came about, such as ``false: event.data.plan was 'free'``. Arguments as for `evaluate`."""
         try:
             value = self.evaluate(event, async_, now_ms=now_ms)
         except ExpressionError as error:

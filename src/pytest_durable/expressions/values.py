@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ._cel_grammar import UInt
+from .grammar import UInt
 
 SECOND = 1_000_000_000  # nanoseconds
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -302,7 +302,8 @@ def field(name: str, value: Any, zone: Any = "UTC") -> object:
         return FIELDS[name]((EPOCH + timedelta(microseconds=value.ns // 1000)).astimezone(place))
     if type(value) is Duration and name in _SPANS:
         # Of a span, milliseconds are the part below one second; the others count the whole span.
-        return quotient(value.ns, _SPANS[name]) % (1000 if name == "getMilliseconds" else 2**63)
+        ns = value.ns - quotient(value.ns, SECOND) * SECOND if name == "getMilliseconds" else value.ns
+        return quotient(ns, _SPANS[name])
     return no_overload(name, value)
 
 

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ._cel_functions import STANDARD, Function, loose_call, strict_call
-from ._cel_grammar import Call, Fold, Ident, ListOf, Literal, MapOf, Node, Select, children
-from ._cel_values import ABSENT, MISSING, Failure, Timestamp, TypeName, equal, from_json, no_overload, shift, truthy
+from .functions import STANDARD, Function, loose_call, strict_call
+from .grammar import Call, Fold, Ident, ListOf, Literal, MapOf, Node, Select, children
+from .values import ABSENT, MISSING, Failure, Timestamp, TypeName, equal, from_json, no_overload, shift, truthy
 
 # A scope holds `event` and `async` as far as there are any, the variables of macros, and `@now` in milliseconds.
 Scope = dict[str, Any]
@@ -40,8 +40,8 @@ def path_of(node: Node) -> Path | None:
 def _used(tree: Node) -> tuple[Path, ...]:
     """The paths whose absence the server notices before it evaluates; elsewhere an absent key is a failure.
 
-    It looks into operands and arguments and into what a macro ranges over, not into targets of methods, bodies of macros,
-    lists and maps.
+    It looks into operands and arguments and into what a macro ranges over; not into targets of methods, bodies of
+    macros, lists and maps.
     """
     found: dict[Path, None] = {}
     stack = [tree]
@@ -131,7 +131,7 @@ class _Compiler:
         return select
 
     def _operand(self, node: Node, names: frozenset[str]) -> Run:
-        """What a key is taken from: longer absent paths do not make it unknown, as the key decides which one is meant."""
+        """What a key is taken from: absent paths below it do not matter, as the key says which one is meant."""
         path = path_of(node)
         if path is not None and path[0] not in names and path[0] in ("event", "async", "vars"):
             return self._path(path, test=False, longer=False)

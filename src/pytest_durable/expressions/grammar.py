@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ._core.errors import ExpressionError
+from .._core.errors import ExpressionError
 
 if TYPE_CHECKING:
     from lark import Lark, Tree
@@ -262,7 +262,28 @@ class _Builder:
 
     def _binary(self, tree: Any, _pos: int) -> Node:
         left, operator, right = tree.children
+        if operator.type in ("OR", "AND"):
+            return self._chain(tree, operator.type)
         return Call(operator.start_pos, str(operator), (self.build(left), self.build(right)))
+
+    def _chain(self, tree: Any, kind: str) -> Node:
+        """Balance a row of ``&&`` or ``||``, as CEL does: its length then does not count as nesting."""
+        terms, operators = [], []
+        while tree.data == "binary" and tree.children[1].type == kind:
+            tree, operator, right = tree.children
+            terms.append(right)
+            operators.append(operator)
+        nodes = [self.build(term) for term in (tree, *reversed(terms))]
+        operators.reverse()
+
+        def balanced(low: int, high: int) -> Node:
+            if low == high:
+                return nodes[low]
+            middle = (low + high) // 2
+            operator = operators[middle]
+            return Call(operator.start_pos, str(operator), (balanced(low, middle), balanced(middle + 1, high)))
+
+        return balanced(0, len(nodes) - 1)
 
     def _prefix(self, tree: Any, pos: int) -> Node:
         *signs, operand = tree.children

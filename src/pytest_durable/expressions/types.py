@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._cel_grammar import Call, Fold, Ident, ListOf, Literal, MapOf, Node, Select, UInt, children, failure
-from ._core.errors import ExpressionError
+from .grammar import Call, Fold, Ident, ListOf, Literal, MapOf, Node, Select, UInt, children, failure
+from .._core.errors import ExpressionError
 
-# A type is a tuple: its name, then the types of its parts. Everything from an event is `dyn` and fits everywhere, so that
-# only literals and results of functions are ever refused. Operators that compare or add take anything.
+# A type is a tuple: its name, then the types of its parts. Everything from an event is `dyn` and fits everywhere, so
+# that only literals and results of functions are ever refused. Operators that compare or add take anything.
 
 Type = tuple[Any, ...]
 DYN: Type = ("dyn",)
@@ -33,7 +33,7 @@ FUNCTIONS = {
     "timestamp>string uint>string",
     "bytes": "bytes>bytes string>bytes", "timestamp": "timestamp>timestamp string>timestamp int>timestamp",
     "duration": "duration>duration string>duration int>duration", "type": "dyn>type", "dyn": "dyn>dyn",
-    "lowercase": "string>string", "uppercase": "string>string", "b64decode": "string>string", "json_parse": "string>dyn",
+    **dict.fromkeys(("lowercase", "uppercase", "b64decode"), "string>string"), "json_parse": "string>dyn",
     "date": "dyn>timestamp", "now": ">timestamp", "now_plus": "string>timestamp", "now_minus": "string>timestamp",
 }  # fmt: skip
 METHODS = {

@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._cel_grammar import UInt
-from ._cel_values import (
+from .grammar import UInt
+from .values import (
     ABSENT,
     FIELDS,
     NAMES,

@@ -1,0 +1,458 @@
+"""Choosers, one small piece each: what is tried next, in a search over the schedules of one scenario.
+
+A *search* hands out a chooser for the next execution, and is told how that went. Exhaustive search, sampling, replay and
+shrinking are all the same to the engine: somebody who answers ``choose``.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._core.choices import ORDER
+from ._core.errors import DurabilityError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._core.happenings import Happening
+
+Key = tuple[str, str, str]
+Footprint = dict[str, str]
+
+TEST = "the test"
+"""What the code of the test sees when a drive has reached its goal: everything but news that nobody listened to."""
+
+
+class Pruned(BaseException):  # noqa: N818 - not an error: this execution equals one that was made before
+    """Ends an execution that can only repeat what another order has shown."""
+
+
+class NondeterministicScenarioError(DurabilityError):
+    """The scenario itself does something else when it is run again with the same choices."""
+
+
+class Search(Protocol):
+    """The order in which schedules are tried."""
+
+    complete: bool
+    pruned: int
+
+    def next(self) -> Any:
+        """A chooser for the next execution, or None when there is nothing left to try."""
+        ...
+
+    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+        """Take note that the execution is over."""
+        ...
+
+
+class Follow:
+    """Takes given indices, and the default behind their end and where an index does not fit."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self.indices = indices
+        self.position = 0
+
+    def choose(self, label: str, options: Sequence[object]) -> int:  # noqa: ARG002 - the port's signature
+        """The next index."""
+        position, self.position = self.position, self.position + 1
+        index = self.indices[position] if position < len(self.indices) else 0
+        return index if index < len(options) else 0
+
+
+# -- exhaustive -------------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """A choice on the present path of the exhaustive search.
+
+    Attributes:
+        keys: what the options are; equal in every execution that comes here.
+        current: the index that is being explored.
+        explored: options whose every continuation has been tried, with what they touched.
+        sleep: options that need not be tried here, because an equal order has been tried elsewhere.
+        footprint: what the present option touched, in any of its executions.
+    """
+
+    __slots__ = ("current", "explored", "footprint", "keys", "label", "sleep")
+
+    def __init__(self, label: str, keys: tuple[Any, ...], sleep: dict[Key, Footprint], current: int) -> None:
+        self.label = label
+        self.keys = keys
+        self.sleep = sleep
+        self.current = current
+        self.explored: dict[Any, Footprint] = {}
+        self.footprint: Footprint = {}
+
+
+class Every:
+    """All schedules, depth first, with sleep sets: of orders that differ only in independent neighbours, one is tried.
+
+    Two happenings are independent if what they touched does not conflict: a run, the listeners for an event name, a
+    signal name, the fault budget, the outside world of step bodies. Step bodies are opaque, so two of them conflict
+    unless both promise what they touch. What touched what is recorded while it happens, not guessed.
+    """
+
+    def __init__(self) -> None:
+        self.path: list[Node] = []
+        self.complete = False
+        self.pruned = 0
+        self.events_visible = False
+        self._started = False
+
+    def next(self) -> EveryChooser | None:
+        """A chooser that follows the path and then takes the first options."""
+        if self.complete:
+            return None
+        self._started = True
+        return EveryChooser(self)
+
+    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+        """Step back to the last choice with an option left."""
+        self.pruned += pruned
+        if events_were_read and not self.events_visible:
+            # The test looks at the log of events, so news that nobody listened to is visible after all.
+            self.events_visible = True
+            self.path.clear()
+            return
+        path = self.path
+        while path:
+            node = path[-1]
+            if node.label == ORDER:
+                node.explored[node.keys[node.current]] = node.footprint
+                node.footprint = {}
+                left = [i for i, key in enumerate(node.keys) if key not in node.explored and key not in node.sleep]
+            else:
+                left = [node.current + 1] if node.current + 1 < len(node.keys) else []
+            if left:
+                node.current = left[0]
+                return
+            path.pop()
+        self.complete = True
+
+
+class EveryChooser:
+    """One execution of the exhaustive search."""
+
+    def __init__(self, search: Every) -> None:
+        self.search = search
+        self.depth = 0
+        self.sleep: dict[Key, Footprint] = {}
+        self.candidates: dict[Key, Footprint] = {}
+        self.node: Node | None = None
+        self.last: Footprint = {}
+
+    def choose(self, label: str, options: Sequence[Any]) -> int:
+        """Follow the path; behind its end, take the first option that is not asleep.
+
+        Raises:
+            Pruned: all options are asleep.
+            NondeterministicScenarioError: the options are not those of the execution before.
+        """
+        if label == ORDER:
+            return self._order(options)
+        return self._visit(label, tuple(map(str, options)), 0).current
+
+    def _order(self, options: Sequence[Happening]) -> int:
+        keys = tuple(option.key for option in options)
+        sleep = self.sleep
+        awake = next((i for i, key in enumerate(keys) if key not in sleep), None) if sleep else 0
+        if awake is None:
+            raise Pruned
+        if len(keys) == 1:
+            self.node = None
+            self.candidates = sleep
+            return 0
+        node = self.node = self._visit(ORDER, keys, awake)
+        self.candidates = {**node.sleep, **node.explored}
+        return node.current
+
+    def _visit(self, label: str, keys: tuple[Any, ...], first: int) -> Node:
+        path, depth = self.search.path, self.depth
+        self.depth = depth + 1
+        if depth == len(path):
+            node = Node(label, keys, self.sleep if label == ORDER else {}, first)
+            path.append(node)
+            return node
+        node = path[depth]
+        if node.keys != keys or node.label != label:
+            raise NondeterministicScenarioError(_difference(node, label, keys, depth))
+        return node
+
+    def happened(self, happening: Happening, footprint: Footprint) -> None:
+        """Wake what conflicts with what has just happened."""
+        del happening
+        # News that touched no run changed nothing but the log of events.
+        if self.search.events_visible or any(key.startswith(("run", "step", "touched")) for key in footprint):
+            footprint[TEST] = "r"
+        self.last = footprint
+        node = self.node
+        if node is not None:
+            _merge(node.footprint, footprint)
+        self.sleep = {key: touched for key, touched in self.candidates.items() if independent(touched, footprint)}
+
+    def barrier(self) -> None:
+        """The test looks at the world: what has just happened cannot be swapped with anything that it could see."""
+        if self.last:
+            self.last[TEST] = "w"
+            if self.node is not None:
+                self.node.footprint[TEST] = "w"
+            self.sleep = {key: touched for key, touched in self.sleep.items() if independent(touched, self.last)}
+
+
+def _merge(into: Footprint, footprint: Footprint) -> None:
+    for key, mode in footprint.items():
+        before = into.get(key, mode)
+        into[key] = mode if before == mode else "w"
+
+
+def independent(one: Footprint, other: Footprint) -> bool:
+    """Whether two happenings may be swapped: on whatever both touched, both read, or both update commutatively."""
+    if len(one) > len(other):
+        one, other = other, one
+    for key, mode in one.items():
+        opposite = other.get(key)
+        if opposite is not None and (mode == "w" or mode != opposite):
+            return False
+    return True
+
+
+def _difference(node: Node, label: str, keys: tuple[Any, ...], depth: int) -> str:
+    def words(of: str, options: tuple[Any, ...]) -> str:
+        return f"{of}: " + ", ".join(" ".join(key) if isinstance(key, tuple) else str(key) for key in options)
+
+    return (
+        f"the scenario is not deterministic: with the same choices before, choice {depth} was\n"
+        f"  {words(node.label, node.keys)}\nand is now\n  {words(label, keys)}\n"
+        "Something outside the simulation decides: a global that one execution leaves to the next, a random number, "
+        "real time or a set. Set it up afresh in a function-scoped fixture, or move it into a step"
+    )
+
+
+# -- sampling ---------------------------------------------------------------------------------------------------------
+
+SELDOM = 0.25
+"""How often a sampler takes something else than the default at a choice that is not one of order."""
+
+
+def derived(seed: int, *who: object) -> Random:
+    """A random number generator of its own for whoever asks."""
+    return Random(blake2b(repr((seed, *who)).encode(), digest_size=16).digest())  # noqa: S311 - no secret
+
+
+class Sampler:
+    """A base for choosers that draw; each execution has a generator of its own."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+
+    def choose(self, label: str, options: Sequence[Any]) -> int:
+        """Draw an order, or now and then something else than the default."""
+        if label == ORDER:
+            return self.order(options)
+        if self.random.random() < SELDOM:
+            return self.random.randrange(1, len(options))
+        return 0
+
+    def order(self, options: Sequence[Any]) -> int:
+        """Draw one of the happenings."""
+        return self.random.randrange(len(options))
+
+
+class Pct(Sampler):
+    """Priorities instead of single draws: a bug that needs ``depth`` ordered happenings is found with a known chance.
+
+    Whoever happens (a run, an event) gets a random priority and the highest goes first; at ``depth - 1`` random places
+    the one that would go first is put last.
+    """
+
+    def __init__(self, random: Random, depth: int, length: int) -> None:
+        super().__init__(random)
+        self.priorities: dict[str, float] = {}
+        self.changes = {random.randrange(max(1, length)) for _ in range(depth - 1)}
+        self.position = 0
+
+    def order(self, options: Sequence[Any]) -> int:
+        """The option with the highest priority."""
+        names = [f"{option.subject.id} {option.detail if option.kind == 'step' else ''}" for option in options]
+        for name in names:
+            if name not in self.priorities:
+                self.priorities[name] = 1 + self.random.random()
+        best = max(range(len(names)), key=lambda index: self.priorities[names[index]])
+        if self.position in self.changes:
+            self.priorities[names[best]] = -self.position
+            best = max(range(len(names)), key=lambda index: self.priorities[names[index]])
+        self.position += 1
+        return best
+
+
+class Sparse(Sampler):
+    """The default order, with one or a few deviations at random places."""
+
+    def __init__(self, random: Random, length: int) -> None:
+        super().__init__(random)
+        count = 1
+        while random.random() < SELDOM * 2 and count < length:
+            count += 1
+        self.places = {random.randrange(max(1, length)) for _ in range(count)}
+        self.position = 0
+
+    def choose(self, label: str, options: Sequence[Any]) -> int:  # noqa: ARG002 - the port's signature
+        """The default, except at the places."""
+        position, self.position = self.position, self.position + 1
+        return self.random.randrange(1, len(options)) if position in self.places else 0
+
+
+class Sampling:
+    """Seeded sampling, by one sampler or by several in turn; never complete."""
+
+    def __init__(self, kinds: Sequence[str], seed: int) -> None:
+        self.kinds = kinds
+        self.seed = seed
+        self.number = 0
+        self.length = 10
+        self.complete = False
+        self.pruned = 0
+        self._chooser = Counting(Sampler(Random(0)))  # noqa: S311 - replaced before it is asked
+
+    def next(self) -> Counting:
+        """The next sampler, with a generator of its own."""
+        kind = self.kinds[self.number % len(self.kinds)]
+        random = derived(self.seed, kind, self.number)
+        self.number += 1
+        self._chooser = Counting(SAMPLERS[kind](random, self.length))
+        return self._chooser
+
+    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+        """Learn how many choices an execution has."""
+        del pruned, events_were_read
+        self.length = max(self.length, self._chooser.count)
+
+
+class Counting:
+    """Counts the choices of the chooser that it hands on to."""
+
+    def __init__(self, chooser: Sampler) -> None:
+        self.chooser = chooser
+        self.count = 0
+
+    def choose(self, label: str, options: Sequence[Any]) -> int:
+        """Hand on."""
+        self.count += 1
+        return self.chooser.choose(label, options)
+
+
+SAMPLERS: dict[str, Any] = {
+    "random": lambda random, _: Sampler(random),
+    "pct": lambda random, length: Pct(random, 2, length),
+    "pct 3": lambda random, length: Pct(random, 3, length),
+    "sparse": lambda random, length: Sparse(random, length),
+}
+PORTFOLIO = ("pct", "sparse", "random", "pct 3")
+
+
+class Singles:
+    """The default order, and then every single deviation from it."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.pruned = 0
+        self.left: list[list[int]] = [[]]
+        self._first: Recording | None = None
+
+    def next(self) -> Any:
+        """The default order first, as it says which deviations there are."""
+        if not self.left:
+            self.complete = True
+            return None
+        indices = self.left.pop()
+        chooser = Recording(indices)
+        if self._first is None:
+            self._first = chooser
+        return chooser
+
+    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+        """After the default order: list all deviations from it."""
+        del pruned, events_were_read
+        if self._first is not None and self._first.counts:
+            counts, self._first.counts = self._first.counts, []
+            for position in range(len(counts) - 1, -1, -1):
+                self.left += [[0] * position + [index] for index in range(counts[position] - 1, 0, -1)]
+
+
+class Recording(Follow):
+    """Follows indices and remembers how many options there were."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        super().__init__(indices)
+        self.counts: list[int] = []
+
+    def choose(self, label: str, options: Sequence[object]) -> int:
+        """The next index."""
+        self.counts.append(len(options))
+        return super().choose(label, options)
+
+
+class Pipeline:
+    """What ``explore=True`` means: the default order, single deviations, all orders within half the budget, sampling."""
+
+    def __init__(self, seed: int, budget: int) -> None:
+        self.every = Every()
+        self.stages: tuple[tuple[Search, int], ...] = (
+            (Singles(), max(1, budget // 4)),
+            (self.every, max(1, budget // 2)),
+            (Sampling(PORTFOLIO, seed), budget),
+        )
+        self.stage = 0
+        self.used = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all orders were tried."""
+        return self.every.complete
+
+    @property
+    def pruned(self) -> int:
+        """Executions that were left early."""
+        return self.every.pruned
+
+    def next(self) -> Any:
+        """The next chooser of the present stage, or of the one after it."""
+        while self.stage < len(self.stages) and not self.complete:
+            search, budget = self.stages[self.stage]
+            chooser = search.next() if self.used < budget else None
+            if chooser is not None:
+                self.used += 1
+                return chooser
+            self.stage += 1
+            self.used = 0
+        return None
+
+    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+        """Tell the present stage."""
+        self.stages[self.stage][0].done(pruned=pruned, events_were_read=events_were_read)
+
+
+def search_for(strategy: object, seed: int, budget: int) -> Search:
+    """The search that a strategy names: "every", "random", "pct", or True for all of them in turn.
+
+    Raises:
+        UsageError: there is no such strategy.
+    """
+    make = STRATEGIES.get("all" if strategy is True else str(strategy))
+    if make is None:
+        names = ", ".join(map(repr, STRATEGIES))
+        msg = f"{strategy!r} is not a strategy of exploration; say one of {names}, or True for all in turn"
+        raise UsageError(msg)
+    return make(seed, budget)
+
+
+STRATEGIES: dict[str, Callable[[int, int], Search]] = {
+    "every": lambda seed, budget: Every(),  # noqa: ARG005 - the signature of the table
+    "random": lambda seed, budget: Sampling(("random",), seed),  # noqa: ARG005 - as above
+    "pct": lambda seed, budget: Sampling(("pct",), seed),  # noqa: ARG005 - as above
+    "all": Pipeline,
+}
+"""Strategies by name; each is given a seed and how many schedules will be run at most."""
