@@ -65,7 +65,9 @@ SHOWN = [block for block in BLOCKS if block.note == "shown"]
 OUTCOMES: dict[Path, Outcome] = {}
 
 # pytester forgets the modules that were imported while it ran a page. Those that know each other's classes must not be
-# imported a second time for the next page, so all of them are imported before the first.
+# imported a second time for the next page, so all of them are imported before the first: the public names, then the rest
+# (`explore` first: the function and its module share a name).
+PUBLIC = {name: getattr(pytest_durable, name) for name in ["explore", *pytest_durable.__all__]}
 for module in ["freezegun", "hypothesis", *(info.name for info in walk_packages(pytest_durable.__path__, "pytest_durable."))]:
     with suppress(ImportError):  # an adapter whose SDK is not here
         import_module(module)
@@ -116,3 +118,26 @@ def test_no_block_is_left_out():
     known = {"python", "text", "sh", "ini", "toml", "json", "{toctree}"}
 
     assert [str(block) for block in BLOCKS if block.kind not in known] == []
+
+
+def test_every_public_name_has_its_place_in_the_reference():
+    """What can be imported from the package is explained in docs/reference, and so is what a simulation and a run have."""
+    reference = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.parent.name == "reference")
+    classes = ["Simulation", "Run", "StepRecord", "RunError", "History", "Report"]
+    names = [*PUBLIC, *(name for owner in classes for name in vars(PUBLIC[owner]) if not name.startswith("_"))]
+
+    internal = {"drive_to", "function_of", "describe_wait", "DurableFunction"}
+    assert [name for name in names if name not in internal and not re.search(rf"\b{name}\b", reference)] == []
+
+
+def test_the_docs_use_no_name_that_a_simulation_does_not_have():
+    """`durable.x` and `sim.x` in a page are attributes of a simulation."""
+    with PUBLIC["Simulation"]() as simulation:
+        known = {name for name in dir(simulation) if not name.startswith("_")}
+    used = {
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(r"(?<![\w.@\"'-])(?:durable|sim)\.([a-z]\w*)", page.read_text(encoding="utf-8"))
+    }
+
+    assert sorted((page, name) for page, name in used if name not in known) == []

@@ -10,6 +10,8 @@ import asyncio
 import functools
 import inspect
 from asyncio import events, tasks
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ._core.commands import TIMER_OP, Answer, Asked, Raised, Returned
@@ -19,10 +21,13 @@ from .loop import VirtualLoop, close_quietly
 from .step import Context, ContextSync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from ._core.commands import Command
     from ._core.runs import Entry, RunState
+
+watchers: list[Callable[[], AbstractContextManager[None]]] = []
+"""Context managers that are entered while a body is executed, for checks that watch it; empty in ordinary runs."""
 
 GATHERED = frozenset({"gather.<locals>._done_callback", "TaskGroup._on_task_done"})
 """Who is told of the end of a branch that is one step, and cannot tell in which order its siblings ended."""
@@ -34,6 +39,15 @@ def is_async(body: Callable[..., Any]) -> bool:
         body = body.func
     called = getattr(type(body), "__call__", None)
     return inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(called)
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Enter what watches bodies."""
+    with ExitStack() as stack:
+        for watcher in watchers:
+            stack.enter_context(watcher())
+        yield
 
 
 class NativeHost:
@@ -49,6 +63,26 @@ class NativeHost:
         if self.is_async:
             return self._invoke_async(run, invocation, target)
         return self._judge(invocation, self._invoke_sync(run, invocation), target)
+
+    def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
+        """Enter the body with the first ``limit`` recorded steps as memo, for a check; how it answers, and how many
+        steps it asks for."""
+        invocation = Invocation(run, limit, run.surroundings)
+        if not self.is_async:
+            answer = self._invoke_sync(run, invocation)
+        else:
+            invocation.loop = loop = BodyLoop(invocation)
+            body = Body(self.body(Context(invocation)), loop, invocation)
+            events._set_running_loop(loop)  # noqa: SLF001 - the body's loop runs while the body does
+            try:
+                body.run(None)
+                answer = body.answer()
+            finally:
+                body.close()
+                events._set_running_loop(None)  # noqa: SLF001 - as above
+        if invocation.doom is not None:
+            answer = Raised(invocation.doom)
+        return answer, invocation.position
 
     def resume(self, run: RunState, entry: Entry) -> Answer | None:
         """Go on in place, if the body is suspended at exactly this step."""
@@ -81,7 +115,11 @@ class NativeHost:
     def _turn(self, run: RunState, invocation: Invocation, body: Body, target: Entry | None) -> Answer:
         events._set_running_loop(body.loop)  # noqa: SLF001 - the body's loop runs while the body does
         try:
-            body.run(target.key if target is not None else None)
+            if watchers:
+                with watched():
+                    body.run(target.key if target is not None else None)
+            else:
+                body.run(target.key if target is not None else None)
             answer = self._judge(invocation, body.answer(), target)
         finally:
             if run.checkpoint and body.blocked is not None and target is None and not body.loop.made:
@@ -96,7 +134,8 @@ class NativeHost:
 
     def _invoke_sync(self, run: RunState, invocation: Invocation) -> Answer:
         try:
-            value = self.body(ContextSync(invocation))
+            with watched():
+                value = self.body(ContextSync(invocation))
         except StepInterrupt:
             return Asked([call.command for call in invocation.calls])
         except Exception as error:  # noqa: BLE001 - whatever the author's body raises is its outcome

@@ -184,9 +184,10 @@ class TestStage:
 
     def before(self, item: Item) -> bool:
         """Let a cancellation befall a request that is about to be made."""
+        run = item.run
+        self.ledger.context = (self.world.now, run.id, "", run.invocations + 1)
         if not self.faults:
             return True
-        run = item.run
         key = item.target.key if item.target is not None else ""
         options = [
             (f.CANCEL, fault)
@@ -201,6 +202,7 @@ class TestStage:
     def after(self, item: Item) -> None:
         """Let a recorded request be delivered once more."""
         run = item.run
+        self.ledger.context = (self.world.now, "", "", 0)
         if not self.faults or not run.stack or run.ended_at is not None:
             return
         entry = run.stack[-1]

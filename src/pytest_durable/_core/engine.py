@@ -203,6 +203,7 @@ class Engine:
         entry = run.entries.get(command.key)
         if entry is None:
             entry = run.entries[command.key] = Entry(command)
+            self.fact(run, "step.asked", command.key, {"op": command.op, "id": command.id, "index": command.index})
         else:
             entry.command = command
         return entry

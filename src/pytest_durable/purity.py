@@ -1,0 +1,131 @@
+"""Sees what a body does that a replay would repeat differently: clocks, chance, environment, files, network."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import random
+import sys
+import sysconfig
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import host
+from .invocation import HOME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+LIBRARY = tuple(
+    path for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)} if path
+)
+QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache", "abc")
+"""Modules of the standard library that may look at the clock or at files for their own ends."""
+
+CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime",
+          "ctime"}  # fmt: skip
+FILES = {"open", "listdir", "scandir", "stat", "lstat", "mkdir", "remove", "unlink", "rename", "rmdir", "replace"}
+AUDITED = {
+    "socket.connect": "network", "socket.getaddrinfo": "network", "socket.bind": "network",
+    "subprocess.Popen": "process", "os.system": "process", "urllib.Request": "network", "os.posix_spawn": "process",
+}  # fmt: skip
+
+
+class Use(NamedTuple):
+    """One use of something impure in a body: its kind, what was called, and where the author wrote it."""
+
+    kind: str
+    what: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what} at {self.file}:{self.line}"
+
+
+class Watch:
+    """Collects uses while a body is executed."""
+
+    def __init__(self) -> None:
+        self.uses: dict[Use, None] = {}
+
+    def saw(self, kind: str, what: str, frame: FrameType | None) -> None:
+        """Note a use; the author's line is the first frame outside the standard library and this package."""
+        name = what
+        while frame is not None:
+            code = frame.f_code
+            path = code.co_filename
+            if path.startswith(HOME):
+                return
+            if path.startswith(LIBRARY) and "site-packages" not in path or path.startswith("<frozen"):
+                module = str(frame.f_globals.get("__name__", ""))
+                if module.split(".")[0] in QUIET:
+                    return
+                name = f"{module}.{code.co_name}"
+                frame = frame.f_back
+                continue
+            self.uses[Use(kind, name, path, frame.f_lineno)] = None
+            return
+
+    def profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        """What ``sys.setprofile`` calls: C functions by their owner and name, and the environment's own methods."""
+        if event == "call":
+            code = frame.f_code
+            if code.co_name == "__getitem__" and code.co_filename == os.__file__:
+                self.saw("environment", "os.environ", frame.f_back)
+            return
+        if event != "c_call":
+            return
+        name, owner = getattr(argument, "__name__", ""), getattr(argument, "__self__", None)
+        module = getattr(argument, "__module__", None) or getattr(owner, "__name__", "")
+        if module == "time" and name in CLOCKS:
+            self.saw("clock", f"time.{name}", frame)
+        elif name in {"now", "utcnow", "today"} and isinstance(owner, type) and issubclass(owner, datetime.date):
+            self.saw("clock", f"{owner.__name__}.{name}", frame)
+        elif name in {"random", "getrandbits"} and isinstance(owner, random.Random):
+            if owner is random._inst or isinstance(owner, random.SystemRandom):  # type: ignore[attr-defined]  # noqa: SLF001 - the global generator
+                self.saw("chance", f"random.{name}", frame)
+        elif name in {"urandom", "getrandom"}:
+            self.saw("chance", f"os.{name}", frame)
+        elif name in {"getenv", "putenv"}:
+            self.saw("environment", f"os.{name}", frame)
+        elif module in {"_io", "io", "posix", "nt"} and name in FILES:
+            self.saw("file", name, frame)
+        elif module in {"_socket", "socket"} or type(owner).__module__ in {"_socket", "socket"}:
+            self.saw("network", f"socket.{name}", frame)
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        """Watch while a body is executed."""
+        before = sys.getprofile()
+        audit_target.append(self)
+        sys.setprofile(self.profile)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+            audit_target.pop()
+
+
+audit_target: list[Watch] = []
+_hooked: list[bool] = []
+
+
+def _audit(event: str, _arguments: tuple[Any, ...]) -> None:
+    if audit_target and event in AUDITED:
+        audit_target[-1].saw(AUDITED[event], event, sys._getframe(1))  # noqa: SLF001 - the frame that the event is about
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Watch every body that is executed from now on; the audit hook stays, inert, as Python cannot remove it."""
+    if not _hooked:
+        sys.addaudithook(_audit)
+        _hooked.append(True)
+    watch = Watch()
+    host.watchers.append(watch.on)
+    try:
+        yield watch
+    finally:
+        host.watchers.remove(watch.on)

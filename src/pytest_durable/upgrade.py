@@ -1,0 +1,111 @@
+"""Today's code against yesterday's history: would the runs that are in flight survive the deploy?"""
+
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING, Any
+
+from ._core.commands import Command, Raised
+from ._core.errors import DurabilityError
+from ._core.runs import Entry, Failure, RunState
+from .simulation import Simulation
+
+if TYPE_CHECKING:
+    from .history import History
+
+
+def replay(function: Any, history: History) -> None:
+    """Enter today's code with the recorded steps of a run, finished or not.
+
+    A difference is a step that the history needs and today's code does not ask for, or asks for in another kind or
+    order. Steps that are added behind the last recorded one are none.
+
+    Args:
+        function: today's function.
+        history: of a run of yesterday's function of the same id.
+
+    Raises:
+        DurabilityError: a run in this state would not survive; both sequences side by side, and the likely rename.
+    """
+    with Simulation(clock="off") as simulation:
+        spec = simulation.engine.surroundings.spec_of(function, "checks.replay")
+        if spec.id != history.function:
+            msg = f"the history is one of {history.function!r}, and the function is {spec.id!r}; compare like with like"
+            raise DurabilityError(msg)
+        run, before = rebuilt(history, spec, simulation)
+        with simulation._drive():  # noqa: SLF001 - bodies run as they do in a drive
+            answer, _ = spec.host.probe(run, len(run.stack))
+        now = list(zip(run.asked, run.asked_ops, strict=True))
+    lost = missing(before, now)
+    if lost is not None:
+        raise DurabilityError(_explain(history, before, now, lost))
+    ended_badly = any(what in {"run.failed", "run.cancelled"} for _, what, _, _ in history.facts)
+    if isinstance(answer, Raised) and not ended_badly:
+        msg = (
+            f"today's {history.function} raises {type(answer.error).__name__}: {answer.error} when it is entered with "
+            f"the {len(run.stack)} recorded steps of the run {history.run}"
+        )
+        raise DurabilityError(msg) from answer.error
+
+
+def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunState, list[tuple[str, str]]]:
+    """The state of the run as the history tells it, and the sequence in which its steps were asked for."""
+    run = RunState(history.run, spec, history.events, simulation.world.now)
+    run.surroundings = simulation.engine.surroundings
+    run.started_at = simulation.world.now
+    asked: list[tuple[str, str]] = []
+    for at, what, key, rest in history.facts:
+        if what == "step.asked":
+            asked.append((key, rest["op"]))
+            run.entries[key] = Entry(Command(key, rest["id"], rest["index"], rest["op"]))
+        elif what in {"step.completed", "step.failed"}:
+            entry = run.entries[key]
+            entry.done, entry.order, entry.ended_at = True, len(run.stack), at
+            if what == "step.completed":
+                entry.stored = _stored(rest["output"])
+            else:
+                entry.failure = Failure(rest["error"]["name"], rest["error"]["message"], kind=rest["kind"])
+            run.stack.append(entry)
+    return run, asked
+
+
+def _stored(output: Any) -> Any:
+    import json  # noqa: PLC0415 - one use
+
+    return (None, json.dumps(output))
+
+
+def missing(before: list[tuple[str, str]], now: list[tuple[str, str]]) -> int | None:
+    """The position of the first step of ``before`` that is not in ``now``, in this order; None if all are."""
+    position = 0
+    for index, step in enumerate(before):
+        while position < len(now) and now[position] != step:
+            position += 1
+        if position == len(now):
+            return index
+        position += 1
+    return None
+
+
+def _explain(history: History, before: list[tuple[str, str]], now: list[tuple[str, str]], lost: int) -> str:
+    left, right = [f"{key} ({op})" for key, op in before], [f"{key} ({op})" for key, op in now]
+    width = max([len("history"), *map(len, left)])
+    rows = [f"  {'history':<{width}}   today"]
+    for tag, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        for offset in range(max(b - a, d - c)):
+            one = left[a + offset] if a + offset < b else ""
+            other = right[c + offset] if c + offset < d else ""
+            mark = " " if tag == "equal" else "-" if not other else "+" if not one else "!"
+            rows.append(f"{mark} {one:<{width}}   {other}".rstrip())
+    key, op = before[lost]
+    recorded = {step for step, _ in before}
+    fresh = [step for step, kind in now if step not in recorded and kind == op]
+    rename = max(fresh, key=lambda step: SequenceMatcher(None, step, key).ratio(), default=None)
+    hint = f" It looks as if it was renamed to '{rename}'." if rename is not None else ""
+    if any(step == key for step, _ in now):
+        hint = " Today's code asks for it in another order or as another kind of step."
+    return (
+        f"runs of {history.function} that are in flight would not survive: today's code does not ask for the step "
+        f"'{key}' ({op}), which the history has.{hint}\n" + "\n".join(rows) + "\n"
+        "Keep the ids of steps that running functions have passed; give new work new ids behind them, or a new function"
+    )
