@@ -1,4 +1,4 @@
-"""Onboarding with a week of waiting, run in virtual time without a server. Start it with `python examples/onboarding.py`."""
+"""Onboarding with a week of waiting, in virtual time, without a server: `python examples/onboarding.py`."""
 
 from datetime import timedelta
 from time import perf_counter
@@ -6,16 +6,16 @@ from time import perf_counter
 from pytest_durable import Context, Event, Simulation, durable_function
 
 
-def fetch_user(user_id):
+def fetch_user(user_id: str) -> dict[str, str]:
     return {"id": user_id, "name": "Ada"}
 
 
-def send_mail(user, text):
+def send_mail(user: dict[str, str], text: str) -> str:
     return f"to {user['name']}: {text}"
 
 
 @durable_function("onboarding", trigger="user/signup")
-async def onboarding(ctx: Context):
+async def onboarding(ctx: Context) -> dict[str, object]:
     user = await ctx.step.run("fetch-user", fetch_user, ctx.event.data["user_id"])
     await ctx.step.run("send-welcome", send_mail, user, "welcome")
     await ctx.step.sleep("first-day", "24h")
@@ -30,7 +30,7 @@ async def onboarding(ctx: Context):
     return {"user": user["name"], "pro": plan is not None}
 
 
-def main():
+def main() -> None:
     began = perf_counter()
     with Simulation() as sim:
         # This user subscribes three days after signing up.

@@ -1,8 +1,8 @@
 """Every Python block of the README and of the docs runs as a test, and what the docs show is what pytest shows.
 
 The blocks of a page are one test file, in order, each on the lines that it has in the page. In front of a block,
-`<!-- fails -->` says that its tests must fail, and `<!-- shown -->` in front of a text block that its lines stand in the
-output of the page.
+`<!-- fails -->` says that its tests must fail, and in front of a block of text `<!-- shown -->` says that its lines stand in
+the output of the page.
 """
 
 import re
@@ -18,7 +18,7 @@ import pytest_durable
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"(?:<!-- (?P<note>fails|shown) -->\n+)?^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"(?ms)(?:<!-- (?P<note>fails|shown) -->\n+)?^```(?P<kind>[^\n]*)\n(?P<text>.*?)^```$")
 
 
 @dataclass
@@ -36,16 +36,21 @@ class Block:
         name = self.page.relative_to(ROOT / "docs" if self.page.parent != ROOT else ROOT)
         return f"{name.as_posix()}:{self.first}"
 
-    def lines(self):
-        """The lines that the block has in its page."""
-        return range(self.first, self.first + self.text.count("\n"))
+    def defines(self, nodeid):
+        """Whether a test is one of this block: its function or class is named in it."""
+        name = re.split(r"[^\w]", nodeid.partition("::")[2])[0]
+        return re.search(rf"(?m)^(?:(?:async )?def |class |){name}(?:\(| = )", self.text) is not None
+
+    def has_tests(self):
+        """Whether pytest finds tests in it."""
+        return re.search(r"(?m)^(?:(?:async )?def t|class T|T)est", self.text) is not None
 
 
 @dataclass
 class Outcome:
-    """What became of a page: (line, test, passed) for each test, and all that was printed."""
+    """What became of a page: whether each test passed, by its node id, and all that was printed."""
 
-    tests: list[tuple[int, str, bool]] = field(default_factory=list)
+    tests: dict[str, bool] = field(default_factory=dict)
     broken: bool = False
     output: str = ""
 
@@ -53,10 +58,11 @@ class Outcome:
 def blocks_of(page):
     """All fences of a page, in order."""
     text = page.read_text(encoding="utf-8")
-    return [
-        Block(page, found["kind"].strip(), found["note"] or "", text.count("\n", 0, found.start("text")) + 1, found["text"])
-        for found in FENCE.finditer(text)
-    ]
+    blocks = []
+    for found in FENCE.finditer(text):
+        first = text.count("\n", 0, found.start("text")) + 1
+        blocks.append(Block(page, found["kind"].strip(), found["note"] or "", first, found["text"]))
+    return blocks
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -65,12 +71,14 @@ SHOWN = [block for block in BLOCKS if block.note == "shown"]
 OUTCOMES: dict[Path, Outcome] = {}
 
 # pytester forgets the modules that were imported while it ran a page. Those that know each other's classes must not be
-# imported a second time for the next page, so all of them are imported before the first: the public names, then the rest
-# (`explore` first: the function and its module share a name).
+# imported a second time for the next page, so all of them are imported before the first: the public names, then the rest.
 PUBLIC = {name: getattr(pytest_durable, name) for name in ["explore", *pytest_durable.__all__]}
-for module in ["freezegun", "hypothesis", *(info.name for info in walk_packages(pytest_durable.__path__, "pytest_durable."))]:
+MODULES = [info.name for info in walk_packages(pytest_durable.__path__, "pytest_durable.")]
+for module in ["freezegun", "hypothesis", *MODULES]:
     with suppress(ImportError):  # an adapter whose SDK is not here
         import_module(module)
+RAN = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
+OPTIONS = ["-rA", "-p", "no:randomly", "-p", "no:cacheprovider"]
 
 
 def outcome_of(page, pytester):
@@ -80,17 +88,14 @@ def outcome_of(page, pytester):
     source = [""] * (page.read_text(encoding="utf-8").count("\n") + 1)
     for block in PYTHON:
         if block.page == page:
-            source[block.first - 1 : block.first - 1 + len(block.lines())] = block.text.splitlines()
+            lines = block.text.splitlines()
+            source[block.first - 1 : block.first - 1 + len(lines)] = lines
     name = f"test_{page.stem.replace('-', '_')}.py"
     pytester.path.joinpath(name).write_text("\n".join(source) + "\n", encoding="utf-8")
-    result = pytester.runpytest_inprocess(name, "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist", "-rA")
-    outcome = OUTCOMES[page] = Outcome(output=result.stdout.str())
-    outcome.broken = result.ret not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
-    verdicts: dict[tuple[int, str], bool] = {}
+    result = pytester.runpytest_inprocess(name, *OPTIONS)
+    outcome = OUTCOMES[page] = Outcome(broken=result.ret not in RAN, output=result.stdout.str())
     for report in result.reprec.getreports("pytest_runtest_logreport"):
-        where = (report.location[1] + 1, report.nodeid)
-        verdicts[where] = verdicts.get(where, True) and not report.failed
-    outcome.tests = [(line, test, passed) for (line, test), passed in verdicts.items()]
+        outcome.tests[report.nodeid] = outcome.tests.get(report.nodeid, True) and not report.failed
     return outcome
 
 
@@ -100,9 +105,9 @@ def test_a_python_block_runs(block, pytester):
     outcome = outcome_of(block.page, pytester)
     assert not outcome.broken, outcome.output
 
-    tests = [(test, passed) for line, test, passed in outcome.tests if line in block.lines()]
-    assert bool(tests) == bool(re.search(r"^ *(?:async )?def test_", block.text, re.M)), outcome.output
-    assert [test for test, passed in tests if passed is (block.note == "fails")] == [], outcome.output
+    tests = {test: passed for test, passed in outcome.tests.items() if block.defines(test)}
+    assert bool(tests) == block.has_tests(), outcome.output
+    assert [test for test, passed in tests.items() if passed is (block.note == "fails")] == [], outcome.output
 
 
 @pytest.mark.parametrize("block", SHOWN, ids=str)
@@ -121,9 +126,9 @@ def test_no_block_is_left_out():
 
 
 def test_every_public_name_has_its_place_in_the_reference():
-    """What can be imported from the package is explained in docs/reference, and so is what a simulation and a run have."""
+    """What can be imported is explained in docs/reference, and so is what simulations, runs and reports have."""
     reference = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.parent.name == "reference")
-    classes = ["Simulation", "Run", "StepRecord", "RunError", "History", "Report"]
+    classes = ["Simulation", "Run", "History", "Limits", "Report"]
     names = [*PUBLIC, *(name for owner in classes for name in vars(PUBLIC[owner]) if not name.startswith("_"))]
 
     internal = {"drive_to", "function_of", "describe_wait", "DurableFunction"}

@@ -28,7 +28,7 @@ from .upgrade import replay
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ._core.engine import Result
+    from ._core.results import Result
     from ._core.runs import Entry, RunState
     from .run import Run
 
@@ -255,10 +255,14 @@ def step_limits(subject: Subject) -> Verdict:
     state, limits = run._state, simulation.engine.limits  # noqa: SLF001 - checks look into the run
     if state.failure is not None and isinstance(state.failure.exception, LimitError):
         verdict.violations.append(str(state.failure))
-    sizes = {entry.key: wire.store(wire.load(entry.stored), entry.key)[1] for entry in state.stack if entry.op != TIMER_OP}
+    sizes = {
+        entry.key: wire.store(wire.load(entry.stored), entry.key)[1] for entry in state.stack if entry.op != TIMER_OP
+    }
     largest = max(sizes, key=lambda key: sizes[key], default=None)
     big = f", the largest output {sizes[largest]:,} of {limits.step_bytes:,} bytes in '{largest}'" if largest else ""
-    verdict.proved = f"{len(state.asked):,} of {limits.steps:,} steps{big}, {state.bytes:,} of {limits.run_bytes:,} bytes"
+    verdict.proved = (
+        f"{len(state.asked):,} of {limits.steps:,} steps{big}, {state.bytes:,} of {limits.run_bytes:,} bytes"
+    )
     return verdict
 
 
@@ -472,7 +476,7 @@ def id_stability(subject: Subject) -> Verdict:
                 result.payload, result.kind = wire.load(known.stored), VALUE
             return result
 
-        stage.attempt = remembered  # type: ignore[method-assign]
+        stage.attempt = remembered  # type: ignore[method-assign, assignment]
         again = subject.go(other)
     had, has = run._state.asked, again._state.asked  # noqa: SLF001 - as above
     position = next((i for i, (one, two) in enumerate(zip(had, has, strict=False)) if one != two), None)
@@ -568,7 +572,7 @@ def durable_cases(
     Args:
         function, event, setup, only, skip, allow: as for ``check_durable``.
     """
-    import pytest  # noqa: PLC0415 - only tests need pytest
+    import pytest
 
     names = _chosen(only, skip)
 
@@ -587,4 +591,3 @@ def durable_cases(
         return pytest.mark.parametrize("durable_check", names)(case)
 
     return decorate
-

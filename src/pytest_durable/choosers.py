@@ -25,7 +25,7 @@ TEST = "the test"
 """What the code of the test sees when a drive has reached its goal: everything but news that nobody listened to."""
 
 
-class Pruned(BaseException):  # noqa: N818 - not an error: this execution equals one that was made before
+class Pruned(BaseException):
     """Ends an execution that can only repeat what another order has shown."""
 
 
@@ -36,8 +36,15 @@ class NondeterministicScenarioError(DurabilityError):
 class Search(Protocol):
     """The order in which schedules are tried."""
 
-    complete: bool
-    pruned: int
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to try."""
+        ...
+
+    @property
+    def pruned(self) -> int:
+        """How many executions were left early, as repetitions."""
+        ...
 
     def next(self) -> Any:
         """A chooser for the next execution, or None when there is nothing left to try."""
@@ -453,6 +460,6 @@ STRATEGIES: dict[str, Callable[[int, int], Search]] = {
     "every": lambda seed, budget: Every(),  # noqa: ARG005 - the signature of the table
     "random": lambda seed, budget: Sampling(("random",), seed),  # noqa: ARG005 - as above
     "pct": lambda seed, budget: Sampling(("pct",), seed),  # noqa: ARG005 - as above
-    "all": Pipeline,
+    "all": lambda seed, budget: Pipeline(seed, budget),  # noqa: PLW0108 - its properties answer for attributes
 }
 """Strategies by name; each is given a seed and how many schedules will be run at most."""

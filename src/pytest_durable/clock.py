@@ -38,7 +38,7 @@ class TimeMachine:
     """time-machine: exact, and a microsecond to move."""
 
     def __init__(self, micros: int) -> None:
-        import time_machine  # noqa: PLC0415 - imported when a clock is first shown
+        import time_machine
 
         seconds, rest = divmod(micros, SECOND)
         # Whole seconds, not a datetime: a datetime in UTC would also change the local zone of the process.
@@ -62,7 +62,7 @@ class Freezegun:
     """freezegun: for suites that use it already; it patches more, and takes milliseconds to start."""
 
     def __init__(self, micros: int) -> None:
-        from freezegun import freeze_time  # noqa: PLC0415 - an extra
+        from freezegun import freeze_time
 
         self._freezer = freeze_time(as_datetime(micros).replace(tzinfo=None), real_asyncio=True)
         self._factory: Any = self._freezer.start()
@@ -193,7 +193,7 @@ def virtual_sleep(seconds: float) -> None:
 def sleeping_virtually() -> Iterator[None]:
     """Replace ``time.sleep`` while a simulation is driven."""
     before = time.sleep
-    time.sleep = virtual_sleep
+    time.sleep = virtual_sleep  # type: ignore[assignment]  # the same signature, under another name of float
     try:
         yield
     finally:

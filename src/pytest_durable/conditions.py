@@ -18,7 +18,7 @@ def compiled(text: str, where: str) -> Expression:
     Raises:
         ExpressionError: the text cannot be parsed.
     """
-    from .expressions import compile_expression  # noqa: PLC0415 - the parser is imported only if used
+    from .expressions import compile_expression
 
     try:
         return compile_expression(text)

@@ -22,7 +22,7 @@ def ticks(text: str, who: str) -> Callable[[int], int | None]:
     Raises:
         UsageError: the text is no cron of five fields, or its zone does not exist.
     """
-    from croniter import CroniterBadCronError, CroniterBadDateError, croniter  # noqa: PLC0415 - only where used
+    from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
     zone, fields = ZoneInfo("UTC"), text.strip()
     if fields.startswith(("TZ=", "CRON_TZ=")):

@@ -32,7 +32,7 @@ class Event:
 
     __slots__ = ("data", "id", "name", "ts")
 
-    def __init__(self, name: str, data: Mapping[str, Any] | None = None, id: str = "", ts: int = 0) -> None:  # noqa: A002 - the SDK's name
+    def __init__(self, name: str, data: Mapping[str, Any] | None = None, id: str = "", ts: int = 0) -> None:
         self.name = name
         self.data: dict[str, Any] = dict(data) if isinstance(data, dict) else _no_mapping(name, data)
         self.id = id

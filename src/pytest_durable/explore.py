@@ -6,6 +6,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from _pytest.outcomes import Failed
+
 from ._core.choices import ORDER, Replay, Schedule
 from ._core.errors import UsageError
 from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
@@ -25,6 +27,8 @@ EXECUTIONS_PER_SCHEDULE = 20
 SHRINK_EXECUTIONS = 300
 FAILURES_KEPT = 10
 real_clock = time.perf_counter
+FAILING: tuple[type[BaseException], ...] = (Exception, Failed)
+"""What fails a scenario: any exception, and what ``pytest.fail`` raises."""
 
 
 class Trial:
@@ -161,8 +165,6 @@ class Report:
         return f"<Report: {self}>"
 
 
-
-
 class Explorer:
     """One runner over all searches: it counts, keeps to the budget, and shrinks what fails.
 
@@ -195,8 +197,9 @@ class Explorer:
     def run(self, *, stop_at_first: bool = False) -> Trial | None:
         """Search. Returns the last failing trial, shrunk, or None."""
         report, search = self.report, self.search
-        began, found, kinds = real_clock(), None, set()
-        executions = 0
+        began, executions = real_clock(), 0
+        found: Trial | None = None
+        kinds: set[tuple[str, str, int]] = set()
         while True:
             executions += 1
             report.stopped = self._bound(executions, real_clock() - began)
@@ -345,7 +348,7 @@ def explore(
                 scenario(sim)
         except Pruned:
             return Trial(sim, None, pruned=True)
-        except (Exception, *outcomes()) as error:  # noqa: BLE001 - whatever fails the scenario is what is looked for
+        except FAILING as error:
             return Trial(sim, error)
         return Trial(sim, None)
 
@@ -362,15 +365,3 @@ def explore(
     Explorer(execute, search_for(strategy, seed, max_schedules), report, max_schedules=max_schedules,
              max_seconds=max_seconds).run()  # fmt: skip
     return report
-
-
-def outcomes() -> tuple[type[BaseException], ...]:
-    """The exceptions with which pytest says that a test has failed, if pytest is there."""
-    try:
-        from _pytest.outcomes import Failed  # noqa: PLC0415 - the library works without pytest
-    except ImportError:
-        return ()
-    return (Failed,)
-
-
-

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ._core.choices import First, Replay
 from ._core.errors import UnusedScriptError
 from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
-from .explore import Explorer, Report, Trial, outcomes, simulate, story
+from .explore import FAILING, Explorer, Report, Trial, simulate, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class Turns:
             run()
         except Pruned:
             return Trial(self.simulation, None, pruned=True)
-        except (Exception, *outcomes()) as error:  # noqa: BLE001 - whatever fails the test is what is looked for
+        except FAILING as error:
             return Trial(self.simulation, error)
         return Trial(self.simulation, None)
 
@@ -105,7 +105,7 @@ class Turns:
     def explore(self, first: Trial) -> None:
         """Go on behind the first execution; raises what the smallest failing schedule raises."""
         report, settings = self.report, self.settings
-        assert report is not None, "this is our bug: an item without exploration is explored"  # noqa: S101 - ours
+        assert report is not None, "this is our bug: an item without exploration is explored"
         search = HandedOut(self._search, self.chooser)
         trials = iter([first])
 

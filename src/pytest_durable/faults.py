@@ -94,7 +94,9 @@ def _times(rate: object, times: int | None) -> int | None:
     return times
 
 
-def step_error(rate: float | None = None, *, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+def step_error(
+    rate: float | None = None, *, times: int | None = None, function: Any = None, step: str | None = None
+) -> Fault:
     """One attempt fails before its effect. With ``rate`` any number of attempts may; each is a choice of its own."""
     return Fault("step_error", (STEP_ERROR,), function=function, step=step, times=_times(rate, times))
 
@@ -113,7 +115,9 @@ def lost_ack(*, times: int | None = None, function: Any = None, step: str | None
     return Fault("lost_ack", (LOST,), function=function, step=step, times=_times(None, times))
 
 
-def slow_step(length: Duration = "1m", *, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
+def slow_step(
+    length: Duration = "1m", *, times: int | None = None, function: Any = None, step: str | None = None
+) -> Fault:
     """A step takes this much longer in virtual time."""
     return Fault("slow_step", (SLOW,), function=function, step=step, times=_times(None, times),
                  length=duration(length, "slow_step"))  # fmt: skip
@@ -142,7 +146,9 @@ def drop_event(*, times: int | None = None, event: str | None = None, function: 
     return Fault("drop_event", (DROP,), event=event, function=function, times=_times(None, times))
 
 
-def delay_event(by: Duration = "1h", *, times: int | None = None, event: str | None = None, function: Any = None) -> Fault:
+def delay_event(
+    by: Duration = "1h", *, times: int | None = None, event: str | None = None, function: Any = None
+) -> Fault:
     """An event arrives this much later."""
     return Fault("delay_event", (DELAY,), event=event, function=function, times=_times(None, times),
                  length=duration(by, "delay_event"))  # fmt: skip

@@ -241,7 +241,7 @@ def _trigger(given: TriggerLike, fn_id: str) -> Trigger:
         return Trigger(event, refusal(expression, fn_id) if expression is not None else None)
     cron = getattr(given, "cron", None)
     if isinstance(cron, str):
-        from .cron import ticks  # noqa: PLC0415 - croniter is imported only where a cron is used
+        from .cron import ticks
 
         return Trigger(None, None, ticks(cron, f"function {fn_id!r}"), cron)
     msg = f"function {fn_id!r}: {given!r} is no trigger; use an event name, TriggerEvent(event=) or TriggerCron(cron=)"

@@ -70,7 +70,8 @@ def call(
     try:
         value = handler(*args, **kwargs)
         if inspect.isawaitable(value):
-            value = _await(value, StepLoop(where, bound, step_time))
+            # Abstract for type checkers only; what is not there refuses by name.
+            value = _await(value, StepLoop(where, bound, step_time))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
         error = raised
     finally:

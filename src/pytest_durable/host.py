@@ -66,12 +66,13 @@ class NativeHost:
 
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Enter the body with the first ``limit`` recorded steps as memo, for a check; how it answers, and how many
-        steps it asks for."""
+        steps it asks for.
+        """
         invocation = Invocation(run, limit, run.surroundings)
         if not self.is_async:
             answer = self._invoke_sync(run, invocation)
         else:
-            invocation.loop = loop = BodyLoop(invocation)
+            invocation.loop = loop = BodyLoop(invocation)  # type: ignore[abstract]  # as below
             body = Body(self.body(Context(invocation)), loop, invocation)
             events._set_running_loop(loop)  # noqa: SLF001 - the body's loop runs while the body does
             try:
@@ -107,8 +108,7 @@ class NativeHost:
     # -- async --------------------------------------------------------------------------------------------------------
 
     def _invoke_async(self, run: RunState, invocation: Invocation, target: Entry | None) -> Answer:
-        loop = BodyLoop(invocation)
-        invocation.loop = loop
+        invocation.loop = loop = BodyLoop(invocation)  # type: ignore[abstract]  # what is not there refuses by name
         coro = self.body(Context(invocation))
         return self._turn(run, invocation, Body(coro, loop, invocation), target)
 

@@ -119,13 +119,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.handles.append(handle)
         return handle
 
-    def call_later(  # type: ignore[override]
+    def call_later(  # type: ignore[override]  # any callback
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run a callback after a delay in seconds of virtual time."""
         return self._call_at(self.micros() + round(delay * MICROS), callback, args, context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(  # type: ignore[override]  # any callback
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Run a callback at a time of ``time()``."""
@@ -139,13 +139,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """asyncio tells; cancelled timers are dropped when their turn comes."""
+        """Asyncio tells; cancelled timers are dropped when their turn comes."""
 
-    def create_future(self) -> NumberedFuture:  # type: ignore[override]
+    def create_future(self) -> NumberedFuture:
         """A future of this loop."""
         return NumberedFuture(loop=self)
 
-    def create_task(self, coro: Any, **kwargs: Any) -> NumberedTask:  # type: ignore[override]
+    def create_task(self, coro: Any, **kwargs: Any) -> NumberedTask:
         """A task of this loop. ``eager_start`` is refused: it would run before anybody could choose an order."""
         if kwargs.pop("eager_start", None):
             msg = f"{self.where} creates a task with eager_start, which runs it out of turn; leave eager_start away"

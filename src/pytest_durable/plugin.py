@@ -29,7 +29,7 @@ DECISIONS = pytest.StashKey[Any]()
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """The ports that third parties implement."""
-    from . import hookspecs  # noqa: PLC0415 - as all imports here: only where used
+    from . import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
 
@@ -70,7 +70,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def settings_of(item: pytest.Item) -> Settings:
     """The settings of a test: its markers, the nearest winning, and the options."""
-    from .settings import parse  # noqa: PLC0415 - only where used
+    from .settings import parse
 
     marker: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("durable"))):
@@ -85,7 +85,7 @@ def learn(config: pytest.Config) -> None:
     """Take what third parties add, once, before the first durable test."""
     if DECISIONS in config.stash:
         return
-    from . import adapters, choosers, decisions, faults  # noqa: PLC0415 - only where used
+    from . import adapters, choosers, decisions, faults
 
     config.stash[DECISIONS] = decisions.Decisions()
     for hosts in config.hook.pytest_durable_hosts():
@@ -101,9 +101,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Prepare the executions of a test that uses the fixture."""
     if "durable" not in getattr(item, "fixturenames", ()):
         return
-    from dataclasses import replace  # noqa: PLC0415 - only where used
+    from dataclasses import replace
 
-    from .explored import Turns  # noqa: PLC0415 - only where used
+    from .explored import Turns
 
     learn(item.config)
     settings = settings_of(item)
@@ -134,13 +134,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     turns = item.stash.get(TURNS, None)
     if turns is None or not (turns.exploring or turns.settings.schedule):
         return (yield)
-    from .explore import outcomes  # noqa: PLC0415 - only where used
+    from .explore import FAILING
 
     error: BaseException | None = None
     result: object = None
     try:
         result = yield
-    except (Exception, *outcomes()) as raised:  # noqa: BLE001 - the first execution is one of many
+    except FAILING as raised:
         error = raised
     if not turns.exploring:
         if error is not None:
@@ -171,11 +171,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             if turns.exploring or turns.settings.schedule:
                 report.sections.append(("durable schedule", turns.tell()))
             if folder := option(item.config, "report"):
-                from .report_files import write  # noqa: PLC0415 - only where used
+                from .report_files import write
 
                 write(folder, item.nodeid, turns, report)
     if report.when == "call" and turns.report is not None:
-        report.durable_exploration = (str(turns.report), turns.report.complete)
+        # A plain attribute of a report crosses from the workers of xdist to the terminal.
+        report.__dict__["durable_exploration"] = (str(turns.report), turns.report.complete)
     return report
 
 
@@ -192,7 +193,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         for line in sorted(lines):
             terminalreporter.line(line)
     if option(config, "cov") or option(config, "cov-fail-under"):
-        from .decisions import summary  # noqa: PLC0415 - only where used
+        from .decisions import summary
 
         summary(terminalreporter, config)
 
@@ -201,7 +202,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     """An aligned diff for the steps of a run."""
     for steps, pattern in ((left, right), (right, left)):
         if op == "==" and type(steps).__name__ == "StepLog" and isinstance(pattern, (list, tuple)):
-            from .steplog import explain  # noqa: PLC0415 - only for a failing comparison
+            from .steplog import explain
 
             return explain(list(steps), list(pattern))  # type: ignore[call-overload]  # a StepLog is a list
     return None

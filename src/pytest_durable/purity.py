@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 LIBRARY = tuple(
-    path for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)} if path
+    path
+    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)}
+    if path
 )
 QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache", "abc")
 """Modules of the standard library that may look at the clock or at files for their own ends."""
@@ -58,9 +60,9 @@ class Watch:
             path = code.co_filename
             if path.startswith(HOME):
                 return
-            if path.startswith(LIBRARY) and "site-packages" not in path or path.startswith("<frozen"):
+            if (path.startswith(LIBRARY) and "site-packages" not in path) or path.startswith("<frozen"):
                 module = str(frame.f_globals.get("__name__", ""))
-                if module.split(".")[0] in QUIET:
+                if module.split(".", maxsplit=1)[0] in QUIET:
                     return
                 name = f"{module}.{code.co_name}"
                 frame = frame.f_back
@@ -84,7 +86,7 @@ class Watch:
         elif name in {"now", "utcnow", "today"} and isinstance(owner, type) and issubclass(owner, datetime.date):
             self.saw("clock", f"{owner.__name__}.{name}", frame)
         elif name in {"random", "getrandbits"} and isinstance(owner, random.Random):
-            if owner is random._inst or isinstance(owner, random.SystemRandom):  # type: ignore[attr-defined]  # noqa: SLF001 - the global generator
+            if owner is random._inst or isinstance(owner, random.SystemRandom):  # noqa: SLF001 - the global generator
                 self.saw("chance", f"random.{name}", frame)
         elif name in {"urandom", "getrandom"}:
             self.saw("chance", f"os.{name}", frame)

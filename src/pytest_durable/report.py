@@ -81,7 +81,9 @@ def short(value: Any) -> str:
 
 def timelines(runs: Sequence[RunState], most: int = 20) -> str:
     """The timelines of several runs, the failed ones never left out."""
-    shown = list(runs) if len(runs) <= most else [run for run in runs if run.status == "failed"][:most] or list(runs)[:most]
+    shown = (
+        list(runs) if len(runs) <= most else [run for run in runs if run.status == "failed"][:most] or list(runs)[:most]
+    )
     text = "\n".join(timeline(run) for run in shown)
     return text if len(shown) == len(runs) else f"{text}\n... and {len(runs) - len(shown)} more runs"
 

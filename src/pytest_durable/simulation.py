@@ -219,9 +219,7 @@ class Simulation:
                 return
             if limit is not None:
                 self.world.move_to(limit)
-        reason = f"within {duration_text(limit - self.world.now)}" if limit is None else f"within {within!r}"
-        if within is None:
-            reason = "and nothing more is due"
+        reason = "and nothing more is due" if within is None else f"within {within!r}"
         msg = f"run_until: the predicate does not hold, {reason}; it is {instant_text(self.world.now)}"
         raise TimeoutError(msg)
 
@@ -323,7 +321,9 @@ class Simulation:
             event = Event(named if not named.startswith("inngest/") else "durable/start", event)
         self._sent += 1
         wire = self._wired(event, f"start({spec.id})")[0]
-        wired = self.engine.answers.make_event(wire["name"], wire["data"], f"start {self._sent}", wire["id"], wire["ts"])
+        wired = self.engine.answers.make_event(
+            wire["name"], wire["data"], f"start {self._sent}", wire["id"], wire["ts"]
+        )
         return self._run(self.engine.create(spec, [wired], f"start {self._sent}", wire["ts"] * MILLISECOND))
 
     def run(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Any:
@@ -356,7 +356,7 @@ class Simulation:
         event: Event | str | list[Event],
         data: Mapping[str, Any] | None = None,
         *,
-        id: str | None = None,  # noqa: A002 - the contract's name
+        id: str | None = None,
         at: Duration | datetime | Between | None = None,
     ) -> list[str]:
         """Send an event (or a name with data, or a list of events), now or at a later moment.

@@ -131,9 +131,7 @@ class TestStage:
         words = [f.STEP_VERDICTS[verdict].format(step=entry.key) for verdict, _ in options]
         return self._inject(f"the attempt at step '{entry.key}'", options, words)
 
-    def _inject(
-        self, label: str, options: list[tuple[str, f.Fault]], words: list[str]
-    ) -> tuple[str, f.Fault] | None:
+    def _inject(self, label: str, options: list[tuple[str, f.Fault]], words: list[str]) -> tuple[str, f.Fault] | None:
         """Let the chooser decide whether one of the faults happens; outside exploration the last one does."""
         if not options:
             return None

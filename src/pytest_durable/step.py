@@ -7,15 +7,28 @@ import contextvars
 import enum
 import logging
 from json import loads
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
-from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT
-from ._core.commands import Execute, Invoke, Send, Sleep, WaitForEvent, WaitForSignal
+from ._core.commands import (
+    INFER,
+    INVOKE,
+    RUN,
+    SEND,
+    SIGNAL,
+    SLEEP,
+    WAIT,
+    Execute,
+    Invoke,
+    Send,
+    Sleep,
+    WaitForEvent,
+    WaitForSignal,
+)
 from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
-from .invocation import GROUP, Invocation, ReplayLogger, StepInterrupt, Call
+from .invocation import GROUP, Call, Invocation, ReplayLogger, StepInterrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -24,6 +37,8 @@ if TYPE_CHECKING:
     from ._core.commands import Command
     from ._core.runs import Refusal
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 UNSET: Any = object()
 
 
@@ -61,7 +76,7 @@ class Commands:
     def _timeout(self, key: str, timeout: Any) -> int | None:
         if timeout is UNSET:
             msg = (
-                f"{self._where(key)} has no timeout; say how long it may wait, as in timeout=\"7d\", "
+                f'{self._where(key)} has no timeout; say how long it may wait, as in timeout="7d", '
                 "or timeout=None to wait for ever"
             )
             raise UsageError(msg)
@@ -154,7 +169,13 @@ class Step(Commands):
         super().__init__(invocation)
         self.ai = AI(invocation)
 
-    def run(self, step_id: str, handler: Callable[..., Any], *args: Any) -> Coroutine[Any, Any, Any]:
+    @overload
+    def run(self, step_id: str, handler: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> Coroutine[Any, Any, T]: ...
+
+    @overload
+    def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> Coroutine[Any, Any, T]: ...
+
+    def run(self, step_id: str, handler: Any, *args: Any) -> Any:  # type: ignore[misc]  # the overloads speak for it
         """Call ``handler(*args)``, sync or async, once its result is recorded never again.
 
         Raises:
@@ -372,10 +393,12 @@ class StepSync(Commands):
         self._invocation.interrupted = True
         raise StepInterrupt(call)
 
-    def run(self, step_id: str, handler: Callable[..., Any], *args: Any) -> Any:
+    def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> T:
         """As ``Step.run``."""
         key, index = self._invocation.claim(step_id, RUN)
-        return self._take(key, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None)
+        return self._take(  # type: ignore[no-any-return]  # what crossed JSON has the handler's type by its author's word
+            key, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None
+        )
 
     def sleep(self, step_id: str, duration: Duration) -> None:
         """As ``Step.sleep``."""

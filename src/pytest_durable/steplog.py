@@ -20,7 +20,7 @@ class StepLog(list[str]):
         equal = self.__eq__(other)
         return NotImplemented if equal is NotImplemented else not equal
 
-    __hash__ = None  # type: ignore[assignment]  # a list
+    __hash__ = None  # a list
 
 
 def matches(steps: list[str], pattern: list[Any]) -> bool:
@@ -42,7 +42,7 @@ def matches(steps: list[str], pattern: list[Any]) -> bool:
 
 def explain(steps: list[str], pattern: list[Any]) -> list[str]:
     """An aligned diff of steps and pattern, for pytest's assertion output."""
-    from difflib import SequenceMatcher  # noqa: PLC0415 - only for a failing comparison
+    from difflib import SequenceMatcher
 
     wanted = [_shown(part) for part in pattern]
     had = [repr(step) for step in steps]

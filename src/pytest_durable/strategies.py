@@ -49,7 +49,7 @@ class _Named(int):
 
 @st.composite
 def simulations(
-    draw: st.DrawFn, *, faults: Iterable[str | Fault] = (), max_faults: int = 1, **settings: Any
+    draw: st.DrawFn, /, *, faults: Iterable[str | Fault] = (), max_faults: int = 1, **settings: Any
 ) -> Simulation:
     """Entered simulations whose order of happenings, moments and faults are drawn.
 
@@ -85,7 +85,10 @@ def timelines(
 
 
 def step_outcomes(
-    values: st.SearchStrategy[Any] | None = None, errors: Sequence[type[Exception]] = (RuntimeError,), *, max_failures: int = 2
+    values: st.SearchStrategy[Any] | None = None,
+    errors: Sequence[type[Exception]] = (RuntimeError,),
+    *,
+    max_failures: int = 2,
 ) -> st.SearchStrategy[list[Any]]:
     """What the attempts at a step do: some errors, and then a value. Hand them to ``script(sim, id, outcomes)``."""
     failures = st.lists(st.sampled_from([error("drawn") for error in errors]), max_size=max_failures)

@@ -70,7 +70,7 @@ def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunSta
 
 
 def _stored(output: Any) -> Any:
-    import json  # noqa: PLC0415 - one use
+    import json
 
     return (None, json.dumps(output))
 

@@ -250,7 +250,9 @@ class Answers:
             return
         seen = self._seen.get((spec.id, event.wire["id"]))
         if seen is not None and self.world.now < seen + IDEMPOTENCY_PERIOD:
-            outcome.refused.append(f"did not start {spec.id}: it was started for the event id {event.wire['id']} before")
+            outcome.refused.append(
+                f"did not start {spec.id}: it was started for the event id {event.wire['id']} before"
+            )
             return
         self._seen[spec.id, event.wire["id"]] = self.world.now
         self.engine.create(spec, [event.copy()], event.id, event.wire["ts"] * MILLISECOND)

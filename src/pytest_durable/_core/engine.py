@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .wire import Stored
     from .world import World
 
+
 class Stage(Protocol):
     """The port to the test: what a step does when it is tried, and what befalls what is on its way."""
 
@@ -448,4 +449,3 @@ class Engine:
 
 def _megabytes(size: int) -> str:
     return f"{size // (1024 * 1024)} MB ({size:,} bytes)"
-

@@ -127,15 +127,15 @@ class WorkerCrashError(DurableError):
     """The worker died, or its answer was lost: the attempt in flight counts and is tried again."""
 
 
-class RunFailed(DurableError):  # noqa: N818 - the contract's name; it reports an outcome
+class RunFailed(DurableError):
     """Raised by ``run.wait()`` for a run that failed; ``__cause__`` is the original exception."""
 
 
-class RunCancelled(DurableError):  # noqa: N818 - the contract's name; it reports an outcome
+class RunCancelled(DurableError):
     """Raised by ``run.wait()`` for a run that was cancelled."""
 
 
-class RunStuck(DurableError):  # noqa: N818 - the contract's name; it reports an outcome
+class RunStuck(DurableError):
     """Nothing can wake the run: the message names each wait, since when, and what would satisfy it."""
 
 

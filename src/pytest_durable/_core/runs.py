@@ -49,8 +49,7 @@ Refusal = Callable[[dict[str, Any], int], "str | None"]
 
 
 class Trigger:
-    """An event name (or pattern with a trailing ``*``) and a condition; ``cron`` in its place for a schedule.
-    """
+    """An event name (or pattern with a trailing ``*``) and a condition; ``cron`` in its place for a schedule."""
 
     __slots__ = ("cron", "event", "refuses", "text")
 

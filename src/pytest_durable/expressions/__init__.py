@@ -17,12 +17,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .._core.errors import ExpressionError
 from .fill import fill
 from .grammar import Call, Fold, Ident, Literal, Node, Select, children, failure, parse
 from .run import Run, compile_node
 from .types import check
 from .values import MISSING, NAMES, Failure, NoValueError
-from .._core.errors import ExpressionError
 
 SHOWN: Final = 4  # paths in an explanation
 WIDTH: Final = 60  # characters of a value in an explanation

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from .._core.errors import ExpressionError
 from .grammar import Call, Fold, Ident, ListOf, Literal, MapOf, Node, Select, walk
 from .run import Scope, compile_node
 from .values import ABSENT, Duration, Failure, Timestamp, TypeName, to_text
-from .._core.errors import ExpressionError
 
 _OPPOSITE: Final = {"==": "!=", "!=": "==", ">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 _ESCAPES: Final = str.maketrans(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .grammar import Call, Fold, Ident, ListOf, Literal, MapOf, Node, Select, UInt, children, failure
 from .._core.errors import ExpressionError
+from .grammar import Call, Fold, Ident, ListOf, Literal, MapOf, Node, Select, UInt, children, failure
 
 # A type is a tuple: its name, then the types of its parts. Everything from an event is `dyn` and fits everywhere, so
 # that only literals and results of functions are ever refused. Operators that compare or add take anything.
