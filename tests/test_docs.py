@@ -1,8 +1,7 @@
 """Every Python block of the README and of the docs runs as a test, and what the docs show is what pytest shows.
 
-The blocks of a page are one test file, in order, each on the lines that it has in the page. In front of a block,
-`<!-- fails -->` says that its tests must fail, and in front of a block of text `<!-- shown -->` says that its lines stand in
-the output of the page.
+The blocks of a page are one test file, in order, each on the lines that it has in the page. Two comments may stand in
+front of a block: `<!-- fails -->` says that its tests must fail, `<!-- shown -->` that its lines stand in the output.
 """
 
 import re
@@ -71,14 +70,14 @@ SHOWN = [block for block in BLOCKS if block.note == "shown"]
 OUTCOMES: dict[Path, Outcome] = {}
 
 # pytester forgets the modules that were imported while it ran a page. Those that know each other's classes must not be
-# imported a second time for the next page, so all of them are imported before the first: the public names, then the rest.
+# imported a second time for the next page, so all of them are imported before the first.
 PUBLIC = {name: getattr(pytest_durable, name) for name in ["explore", *pytest_durable.__all__]}
 MODULES = [info.name for info in walk_packages(pytest_durable.__path__, "pytest_durable.")]
 for module in ["freezegun", "hypothesis", *MODULES]:
     with suppress(ImportError):  # an adapter whose SDK is not here
         import_module(module)
 RAN = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
-OPTIONS = ["-rA", "-p", "no:randomly", "-p", "no:cacheprovider"]
+OPTIONS = ["-rA", "-W", "ignore:The configuration option:DeprecationWarning", "-p", "no:randomly", "-p", "no:cacheprovider"]
 
 
 def outcome_of(page, pytester):

@@ -85,17 +85,16 @@ class NativeHost:
             answer = Raised(invocation.doom)
         return answer, invocation.position
 
-    def resume(self, run: RunState, entry: Entry) -> Answer | None:
+    def resume(self, run: RunState, entry: Entry | None) -> Answer | None:
         """Go on in place, if the body is suspended at exactly this step."""
         body: Body = run.live
         blocked = body.blocked
-        if not entry.done or blocked is None or blocked.command.key != entry.key:
+        if entry is None or not entry.done or blocked is None or blocked.command.key != entry.key:
             self.drop(run)
             return None
         invocation = body.invocation
         invocation.phase = BODY
         invocation.calls.clear()
-        invocation.now = run.surroundings.now()
         return self._turn(run, invocation, body, None)
 
     def drop(self, run: RunState) -> None:
@@ -186,8 +185,13 @@ class BodyLoop(VirtualLoop):
 
     def __init__(self, invocation: Invocation) -> None:
         run = invocation.run
-        super().__init__(f"the body of {run.spec.id}", invocation.limits.callbacks_per_invocation)
+        super().__init__(run.spec.id, invocation.limits.callbacks_per_invocation)
         self.invocation = invocation
+
+    @property
+    def where(self) -> str:
+        """The body of the function."""
+        return f"the body of {self.of}"
 
     def micros(self) -> int:
         """Microseconds from the start of the run to the instant that the body has reached."""
@@ -341,14 +345,17 @@ class Body:
 
     def close(self) -> None:
         """End the invocation: what is suspended is closed and not heard any more."""
-        self.invocation.phase = CLOSING
-        self.loop.abandon()
+        invocation = self.invocation
+        invocation.phase = CLOSING
+        if self.loop.made:
+            self.loop.abandon()
         if self.result is None:
             close_quietly(self.coro)
-        for coro, call in self.invocation.made.items():
-            if not call.started:
-                close_quietly(coro)
-        self.invocation.phase = CLOSED
+        if len(invocation.made) > len(invocation.calls):
+            for coro, call in invocation.made.items():
+                if not call.started:
+                    close_quietly(coro)
+        invocation.phase = CLOSED
 
     # -- what asyncio asks of the current task ------------------------------------------------------------------------
 

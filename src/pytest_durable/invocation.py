@@ -76,7 +76,7 @@ class Invocation:
         doom: an error that ends the run whatever the body does with it.
     """
 
-    __slots__ = ("calls", "doom", "interrupted", "known", "last", "limit", "limits", "loop", "made", "now", "phase",
+    __slots__ = ("calls", "doom", "interrupted", "_now", "known", "last", "limit", "limits", "loop", "made", "phase",
                  "position", "resolved", "run", "seen", "spec_of", "waiting")  # fmt: skip
 
     def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
@@ -85,7 +85,7 @@ class Invocation:
         self.limits = surroundings.limits
         self.known = surroundings.known
         self.spec_of = surroundings.spec_of
-        self.now = surroundings.now()
+        self._now = surroundings.now
         self.phase = BODY
         self.seen: dict[str, int] = {}
         self.position = 0
@@ -242,6 +242,11 @@ class Invocation:
         else:
             await suspend(call)
         return self.answer(self.run.entries[command.key], convert)
+
+    @property
+    def now(self) -> int:
+        """The present instant."""
+        return self._now()
 
     # -- time ---------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class Effect(NamedTuple):
@@ -30,20 +33,20 @@ class Ledger:
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
-        self.context: tuple[int, str, str, int] = (0, "", "", 0)
+        self.where: Callable[[], tuple[int, str, str, int]] = lambda: (0, "", "", 0)
         self.muted = False
 
     def record(self, name: str, key: object = None) -> None:
         """Record an effect, from a test double."""
         if not self.muted:
-            at, run, step, invocation = self.context
+            at, run, step, invocation = self.where()
             self.effects.append(Effect(name, key, at, run, step, invocation))
 
     def count(self, name: str, key: object = ...) -> int:
         """How often an effect was recorded; with ``key``, how often for that key."""
         return sum(1 for effect in self.effects if effect.name == name and key in (..., effect.key))
 
-    def __iter__(self) -> object:
+    def __iter__(self) -> Iterator[Effect]:
         return iter(self.effects)
 
     def __len__(self) -> int:

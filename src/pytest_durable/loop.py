@@ -49,17 +49,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     """Ready callbacks in order, and timers by due time; whoever owns the loop decides when a timer fires.
 
     Args:
-        where: what runs on it, for messages: ``the body of order``.
+        of: the function or step whose loop it is, for messages.
         bound: how many callbacks may run in all.
     """
 
-    def __init__(self, where: str, bound: int) -> None:
-        self.where = where
+    def __init__(self, of: str, bound: int) -> None:
+        self.of = of
         self.bound = bound
         self.handles: deque[asyncio.Handle] = deque()
         self.timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self.made: list[NumberedTask] = []
         self._number = 0
+
+    @property
+    def where(self) -> str:
+        """What runs on the loop, for messages."""
+        return self.of
 
     # -- what owners use ----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from json import loads
 from typing import TYPE_CHECKING, Any
 
 from ._core import wire
@@ -125,7 +126,7 @@ class Run:
     @property
     def events(self) -> list[Event]:
         """The events that started the run."""
-        return [as_event(event) for event in self._state.events]
+        return [as_event(loads(text)) for text in self._state.event_texts]
 
     @property
     def event(self) -> Event:

@@ -137,19 +137,19 @@ class Scripts:
 
     def __init__(self) -> None:
         self._by_step: dict[str, list[Script]] = {}
+        self.written = False
 
     def __iter__(self) -> Any:
         return (script for scripts in self._by_step.values() for script in scripts)
 
     def add(self, script: Script) -> Script:
         """Add a script."""
+        self.written = True
         self._by_step.setdefault(script.step_id, []).append(script)
         return script
 
     def next(self, run: RunState, entry: Entry) -> Action | None:
         """The next action for an attempt at a step, or None for the real thing."""
-        if not self._by_step:
-            return None
         for script in self._by_step.get(entry.id, ()):
             if script.fits(run, entry):
                 return script.next()

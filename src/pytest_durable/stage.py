@@ -36,7 +36,8 @@ class TestStage:
     def __init__(self, world: World, clock: Clock, ledger: Ledger, faults: f.Faults) -> None:
         self.world = world
         self.clock = clock
-        self.ledger = ledger
+        self.executing: Entry | None = None
+        ledger.where = self.where
         self.faults = faults
         self.scripts = s.Scripts()
         self.reactions: list[s.Reaction] = []
@@ -44,14 +45,17 @@ class TestStage:
         self.engine: Engine
         self.react: Callable[[str, Any, Any, int, str, RunState], None]
 
+    @property
+    def befalls(self) -> bool:
+        """Whether there are faults."""
+        return bool(self.faults)
+
     # -- attempts -----------------------------------------------------------------------------------------------------
 
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
-        action = self.scripts.next(run, entry)
-        fault = None
-        if self.faults:
-            fault = self._choose(run, entry)
+        action = self.scripts.next(run, entry) if self.scripts.written else None
+        fault = self._choose(run, entry) if self.faults else None
         if action is None and fault is None:
             return self._perform(run, entry, None)
         kind = action.kind if action is not None else s.REAL
@@ -91,10 +95,10 @@ class TestStage:
         world = self.world
         if world.footprint is not None:
             self._touch(entry, handler)
-        self.ledger.context = (world.now, run.id, entry.key, run.invocations)
+        self.executing = entry
         bound = self.engine.limits.callbacks_per_invocation
         value, error, elapsed = call(handler, args, kwargs, self.clock, where, bound)
-        self.ledger.context = (world.now, "", "", 0)
+        self.executing = None
         if error is not None:
             return Result(ERROR, error, elapsed)
         return Result(VALUE, value, elapsed)
@@ -117,6 +121,13 @@ class TestStage:
             f"{where} {what}, which a test does not do for real; say what it answers with "
             f"durable.step({entry.id!r}).returns(...) or .calls(fake)"
         )
+
+    def where(self) -> tuple[int, str, str, int]:
+        """Who is acting now, for the ledger: the instant, the run, the step and the invocation."""
+        run, entry = self.engine.current, self.executing
+        if run is None:
+            return (self.world.now, "", "", 0)
+        return (self.world.now, run.id, entry.key if entry is not None else "", run.invocations)
 
     # -- faults -------------------------------------------------------------------------------------------------------
 
@@ -183,9 +194,6 @@ class TestStage:
     def before(self, item: Item) -> bool:
         """Let a cancellation befall a request that is about to be made."""
         run = item.run
-        self.ledger.context = (self.world.now, run.id, "", run.invocations + 1)
-        if not self.faults:
-            return True
         key = item.target.key if item.target is not None else ""
         options = [
             (f.CANCEL, fault)
@@ -200,8 +208,7 @@ class TestStage:
     def after(self, item: Item) -> None:
         """Let a recorded request be delivered once more."""
         run = item.run
-        self.ledger.context = (self.world.now, "", "", 0)
-        if not self.faults or not run.stack or run.ended_at is not None:
+        if not run.stack or run.ended_at is not None:
             return
         entry = run.stack[-1]
         if entry.ended_at != self.world.now or (item.target is not None and item.target is not entry):

@@ -165,9 +165,10 @@ def adapter_request(adapter: Any, body: Any) -> dict[str, Any]:
 class Step(Commands):
     """``ctx.step`` of an async function. Every method is awaited; its result has crossed JSON."""
 
-    def __init__(self, invocation: Invocation) -> None:
-        super().__init__(invocation)
-        self.ai = AI(invocation)
+    @property
+    def ai(self) -> AI:
+        """Calls of models."""
+        return AI(self._invocation)
 
     @overload
     def run(self, step_id: str, handler: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> Coroutine[Any, Any, T]: ...
@@ -339,11 +340,9 @@ class Context:
         attempt: zero-based attempt of the request that is under way.
         logger: silent while the body replays.
         step: the steps.
-        group: parallel steps.
     """
 
     step_class: type = Step
-    group_class: type = Group
 
     def __init__(self, invocation: Invocation) -> None:
         run = invocation.run
@@ -352,7 +351,11 @@ class Context:
         self.run_id = run.id
         self.attempt = run.attempt
         self.step: Step = self.step_class(invocation)
-        self.group: Group = self.group_class(invocation)
+
+    @property
+    def group(self) -> Group:
+        """Parallel steps."""
+        return Group(self._invocation)
 
     @property
     def events(self) -> list[Event]:
@@ -375,9 +378,10 @@ class Context:
 class StepSync(Commands):
     """``ctx.step`` of a sync function: the methods of ``Step`` without await."""
 
-    def __init__(self, invocation: Invocation) -> None:
-        super().__init__(invocation)
-        self.ai = AISync(self)
+    @property
+    def ai(self) -> AISync:
+        """Calls of models."""
+        return AISync(self)
 
     def _take(self, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
         entry = self._invocation.memo(key)
@@ -507,6 +511,9 @@ class ContextSync(Context):
     """What a sync durable function receives: as ``Context``, with methods that are not awaited."""
 
     step: StepSync  # type: ignore[assignment]  # the same names without await
-    group: GroupSync  # type: ignore[assignment]  # the same names without await
     step_class = StepSync
-    group_class = GroupSync
+
+    @property
+    def group(self) -> GroupSync:  # type: ignore[override]  # the same names without await
+        """Parallel steps."""
+        return GroupSync(self._invocation)

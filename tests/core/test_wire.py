@@ -77,7 +77,7 @@ def test_a_value_is_taken_when_it_is_stored():
     ("sent", "came"),
     [
         ((1, (2,)), [1, [2]]),
-        ({1: "a", None: "b", True: "c", 1.5: "d"}, {"1": "a", "null": "b", "true": "c", "1.5": "d"}),
+        ({1: "a", None: "b", False: "c", 1.5: "d"}, {"1": "a", "null": "b", "false": "c", "1.5": "d"}),
         (Point(1, 2), [1, 2]),
         (Level.HIGH, 3),
         (Word.YES, "yes"),

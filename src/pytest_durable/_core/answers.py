@@ -216,10 +216,15 @@ class Answers:
             else:
                 self.deliver(arriving)
 
-    def system_event(self, name: str, data: dict[str, Any], run: RunState) -> None:
+    def system_event(self, name: str, data: Callable[[], dict[str, Any]], run: RunState) -> None:
         """Announce the end of a run. Where nobody listens, the event arrives at once and is no happening of its own."""
-        wire = self.make_event(name, data, f"{run.id} {name}", run.id if name != "inngest/function.finished" else "")
-        event = BusEvent(wire, wire["id"] if wire["id"] != run.id else f"{run.id} {name}", self.world.now, run)
+        now = self.world.now // MILLISECOND
+        event_id = run.id if name != "inngest/function.finished" else ""
+
+        def make() -> dict[str, Any]:
+            return self.make_event(name, data(), f"{run.id} {name}", event_id, now)
+
+        event = BusEvent(make, f"{run.id} {name}", self.world.now, run)
         self.world.touch(f"event {name}", "r")
         if self.listeners.anybody(name):
             self.world.push(Happening(self.world.now, NEWS, "event", event, "", lambda: self.deliver(event)))

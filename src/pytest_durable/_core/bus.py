@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .instants import instant_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .runs import Entry, FunctionSpec, Refusal, RunState, Trigger
 
@@ -41,24 +41,37 @@ class BusEvent:
     """An event on the bus.
 
     Attributes:
-        wire: its wire form, a dict with name, data, id, ts, user and perhaps v.
         id: of this sending; unique even where two events were given one id.
         sent_at: the instant at which it arrives, in microseconds.
         sender: the run that sent it, or None.
-        text: the wire form as JSON.
         arrived: it has been delivered.
     """
 
-    __slots__ = ("arrived", "id", "outcome", "sender", "sent_at", "text", "wire")
+    __slots__ = ("_make", "_wire", "arrived", "id", "outcome", "sender", "sent_at")
 
-    def __init__(self, wire: dict[str, Any], sending: str, sent_at: int, sender: RunState | None) -> None:
-        self.wire = wire
+    def __init__(
+        self, wire: dict[str, Any] | Callable[[], dict[str, Any]], sending: str, sent_at: int, sender: RunState | None
+    ) -> None:
+        self._wire = wire if isinstance(wire, dict) else None
+        self._make = wire if not isinstance(wire, dict) else None
         self.id = sending
         self.sent_at = sent_at
         self.sender = sender
         self.arrived = False
         self.outcome = Outcome()
-        self.text = json.dumps(wire)
+
+    @property
+    def wire(self) -> dict[str, Any]:
+        """The wire form; that of an event that nobody listened to is made only if somebody asks."""
+        if self._wire is None:
+            assert self._make is not None, "this is our bug: an event without a wire form"
+            self._wire = self._make()
+        return self._wire
+
+    @property
+    def text(self) -> str:
+        """The wire form as JSON."""
+        return json.dumps(self.wire)
 
     @property
     def name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
 
 
 def below(bound: int, seed: int, *who: object) -> int:
@@ -21,4 +22,4 @@ def ulid(milliseconds: int, seed: int, who: str) -> str:
     """
     digest = blake2b(f"{seed} {who}".encode(), digest_size=10).digest()
     number = (milliseconds << 80) | int.from_bytes(digest, "big")
-    return "".join([_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5)])
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])

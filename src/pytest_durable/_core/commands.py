@@ -61,7 +61,11 @@ class Execute(Command):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
     ) -> None:
-        super().__init__(key, step_id, index, op)
+        self.key = key
+        self.id = step_id
+        self.index = index
+        self.op = op
+        self.race = self.planned = self.positional = False
         self.handler = handler
         self.args = args
         self.kwargs = kwargs

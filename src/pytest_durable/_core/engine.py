@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 class Stage(Protocol):
     """The port to the test: what a step does when it is tried, and what befalls what is on its way."""
 
+    @property
+    def befalls(self) -> bool:
+        """Whether anything may befall a request; if not, ``before`` and ``after`` are not asked."""
+        ...
+
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
         ...
@@ -70,6 +75,9 @@ class Item:
         self.attempt = 0
         self.number = number
 
+    def __str__(self) -> str:
+        return f"{self.number}.{self.attempt}" if self.target is None else self.target.key
+
 
 class Engine:
     """The requests of all runs, and what their answers lead to."""
@@ -83,6 +91,7 @@ class Engine:
         self.known: dict[str, FunctionSpec] = {}
         self.checkpoint = False
         self.surroundings: Any = None
+        self.current: RunState | None = None
         self.answers = Answers(self)
         self._names: dict[str, int] = {}
 
@@ -117,8 +126,7 @@ class Engine:
     def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> None:
         """Make a request due."""
         run = item.run
-        detail = f"{item.number}.{item.attempt}" if item.target is None else item.target.key
-        happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, detail,
+        happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, item,
                               lambda: self._request(item), owner=run.due)  # fmt: skip
         self.world.push(happening, first=first)
 
@@ -136,13 +144,16 @@ class Engine:
             run.status = RUNNING
             if run.spec.finish_timeout is not None:
                 self._limit_timer(run, world.now + run.spec.finish_timeout, "finish")
-        if not self.stage.before(item):
+        stage = self.stage
+        watched = stage.befalls
+        if watched and not stage.before(item):
             return
+        self.current = run
         run.attempt = item.attempt
         host = run.spec.host
         answer: Answer | None = None
         if run.live is not None and target is None:
-            answer = host.resume(run, run.stack[-1])
+            answer = host.resume(run, run.stack[-1] if run.stack else None)
         if answer is None:
             run.invocations += 1
             self.fact(run, "request", target.key if target is not None else "", {"attempt": item.attempt})
@@ -153,7 +164,9 @@ class Engine:
             self._returned(item, answer.value)
         else:
             self._raised(item, answer)
-        self.stage.after(item)
+        self.current = None
+        if watched:
+            stage.after(item)
 
     def _asked(self, item: Item, answer: Asked) -> None:
         run, commands = item.run, answer.commands
@@ -413,7 +426,7 @@ class Engine:
         elif run.status == CANCELLED:
             names.append("inngest/function.cancelled")
         for name in names:
-            self.answers.system_event(name, self._end_data(run), run)
+            self.answers.system_event(name, lambda: self._end_data(run), run)
 
     def _end_data(self, run: RunState) -> dict[str, Any]:
         data: dict[str, Any] = {

@@ -49,7 +49,7 @@ class Happening:
         rank: WORK, NEWS or TIMER.
         kind: a key of WORDS.
         subject: the run or event that it happens to.
-        detail: the step, or what else tells it from its like.
+        detail: the step, or what else tells it from its like; its text counts.
         act: what to do.
         weak: it does not keep the world busy (the timeout of a wait, a tick of cron).
         answer: it is the timeout of a wait, which ``run_until_idle`` never goes through.
@@ -67,7 +67,7 @@ class Happening:
         rank: int,
         kind: str,
         subject: Subject,
-        detail: str,
+        detail: object,
         act: Callable[[], object],
         *,
         weak: bool = False,
@@ -92,7 +92,7 @@ class Happening:
     @property
     def key(self) -> tuple[str, str, str]:
         """What identifies it in every order of the other happenings."""
-        return (self.kind, self.subject.id, self.detail)
+        return (self.kind, self.subject.id, str(self.detail))
 
     @property
     def name(self) -> str:

@@ -35,7 +35,7 @@ class Host(Protocol):
         """Enter the body from the top. With a target, stop at that step and answer with it alone."""
         ...
 
-    def resume(self, run: RunState, entry: Entry) -> Answer | None:
+    def resume(self, run: RunState, entry: Entry | None) -> Answer | None:
         """Go on in place behind a step that has just been recorded; None if that is not possible any more."""
         ...
 
@@ -216,7 +216,7 @@ class RunState:
         self.key = f"run {run_id}"
         self.spec = spec
         self.events = events
-        self.event_texts = [json.dumps(event) for event in events]
+        self._event_texts: list[str] | None = None
         self.status = QUEUED
         self.queued_at = queued_at
         self.started_at: int | None = None
@@ -242,6 +242,13 @@ class RunState:
         self.live: Any = None
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
+
+    @property
+    def event_texts(self) -> list[str]:
+        """The events as JSON, from which every invocation makes copies of its own."""
+        if self._event_texts is None:
+            self._event_texts = [json.dumps(event) for event in self.events]
+        return self._event_texts
 
     @property
     def name(self) -> str:
