@@ -77,7 +77,7 @@ for module in ["freezegun", "hypothesis", *MODULES]:
     with suppress(ImportError):  # an adapter whose SDK is not here
         import_module(module)
 RAN = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
-OPTIONS = ["-rA", "-W", "ignore:The configuration option:DeprecationWarning", "-p", "no:randomly", "-p", "no:cacheprovider"]
+OPTIONS = ["-rA", "-W", "ignore:The configuration option:DeprecationWarning", "-p", "no:randomly"]
 
 
 def outcome_of(page, pytester):

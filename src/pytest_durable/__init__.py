@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 _WHERE = {
     "._core.errors": (
         "BoundReachedError", "DurabilityError", "DurableError", "ExpressionError", "InjectedError",
-        "InvokeTimeoutError", "LimitError", "NonDeterminismError", "NonRetriableError", "RetryAfterError", "RunCancelled",
+        "InvokeTimeoutError", "LimitError", "NonDeterminismError", "NonRetriableError", "RetryAfterError",
+        "RunCancelled",
         "RunFailed", "RunSizeError", "RunStuck", "ScheduleError", "SerializationError", "SignalConflictError",
         "StepError", "StepLimitError", "StepSizeError", "UnusedScriptError", "UsageError", "WorkerCrashError",
     ),
@@ -16,7 +17,8 @@ _WHERE = {
     ".events": ("Event", "Signal"),
     ".explore": ("Report", "explore"),
     ".functions": (
-        "Batch", "Cancel", "Concurrency", "Debounce", "DurableFunction", "Priority", "RateLimit", "Singleton", "Throttle",
+        "Batch", "Cancel", "Concurrency", "Debounce", "DurableFunction", "Priority", "RateLimit", "Singleton",
+        "Throttle",
         "Timeouts", "TriggerCron", "TriggerEvent", "durable_function",
     ),
     ".history": ("History",),
@@ -28,7 +30,7 @@ _WHERE = {
 _MODULES = ("checks", "faults", "strategies")
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = [*sorted(_HOME), *_MODULES]
+__all__ = [*sorted(_HOME), *_MODULES]  # noqa: PLE0604 - the tables above hold text only
 
 if TYPE_CHECKING:
     from . import checks as checks

@@ -1,6 +1,6 @@
 """The battery: checks of durability for a function without any test at all.
 
-A check is a function from a ``Subject`` to a ``Verdict``: what it found wrong, what it proved, and what it did not reach.
+A check is a function from a ``Subject`` to a ``Verdict``: what is wrong, what was proved, and what was not reached.
 """
 
 from __future__ import annotations
@@ -186,10 +186,12 @@ def _at(simulation: Simulation) -> str:
 
 def _crash_difference(wanted: Any, effects: Any, had: Any, recorded: Any) -> str:
     if had != wanted:
-        return f"the run {had[0]} {had[1]} with the steps {list(had[2])}, and {wanted[0]} with {list(wanted[2])} without it"
+        without = f"{wanted[0]} with {list(wanted[2])} without it"
+        return f"the run {had[0]} {had[1]} with the steps {list(had[2])}, and {without}"
     for who in sorted({*effects, *recorded}):
         if recorded.get(who, 0) != effects.get(who, 0):
-            return f"the effect {who[0]} {who[1]} happened {recorded.get(who, 0)} times, and {effects.get(who, 0)} without it"
+            had_times, times = recorded.get(who, 0), effects.get(who, 0)
+            return f"the effect {who[0]} {who[1]} happened {had_times} times, and {times} without it"
     return ""
 
 
@@ -306,9 +308,10 @@ def _lost_wakeups(simulation: Simulation, run: Run, woken: set[str], lost: list[
             early = state.queued_at <= event.sent_at <= entry.started_at
             if event.name == command.event and early and command.matches(event.wire, 0) is None:
                 lost.append(
-                    f"the event {event.name!r} that '{entry.key}' waits for came before the wait was registered, and was "
-                    f"lost: {story(simulation.world.choices.deviations)}. Register the wait together with what asks for "
-                    f"the answer: asyncio.gather(ctx.step.wait_for_event(...), ctx.step.send_event(...))\n{_at(simulation)}"
+                    f"the event {event.name!r} that '{entry.key}' waits for came before the wait was registered, "
+                    f"and was lost: {story(simulation.world.choices.deviations)}. Register the wait together with what "
+                    "asks for the answer: asyncio.gather(ctx.step.wait_for_event(...), ctx.step.send_event(...))\n"
+                    f"{_at(simulation)}"
                 )
 
 
@@ -483,8 +486,8 @@ def id_stability(subject: Subject) -> Verdict:
     if position is not None:
         source = run._state.sources[position]  # noqa: SLF001 - as above
         verdict.violations.append(
-            f"with the same results of steps, step {position + 1} is '{had[position]}' in one run and '{has[position]}' in "
-            f"another, at {source}; an id must not contain the time, a run id or chance"
+            f"with the same results of steps, step {position + 1} is '{had[position]}' in one run and "
+            f"'{has[position]}' in another, at {source}; an id must not contain the time, a run id or chance"
         )
     verdict.proved = f"{len(had)} ids are the same in another run"
     return verdict
@@ -526,7 +529,8 @@ def check_durable(
         function: the function.
         event: what starts it: an event, or a dict as the data of one.
         setup: is called with the simulation before each run.
-        only, skip: names of checks.
+        only: names of checks; all unless given.
+        skip: names of checks to leave out.
         allow: impure calls that are fine, by their name ("time.time") or kind ("clock").
 
     Returns:
@@ -570,7 +574,12 @@ def durable_cases(
     """Make one pytest item per check of a test function, which is called with the verdict if it takes an argument.
 
     Args:
-        function, event, setup, only, skip, allow: as for ``check_durable``.
+        function: as for ``check_durable``, like all others.
+        event: what starts it.
+        setup: called before each run.
+        only: names of checks.
+        skip: names of checks to leave out.
+        allow: impure calls that are fine.
     """
     import pytest
 

@@ -1,7 +1,7 @@
 """Choosers, one small piece each: what is tried next, in a search over the schedules of one scenario.
 
-A *search* hands out a chooser for the next execution, and is told how that went. Exhaustive search, sampling, replay and
-shrinking are all the same to the engine: somebody who answers ``choose``.
+A *search* hands out a chooser for the next execution, and is told how that went. Exhaustive search, sampling, replay
+and shrinking are all the same to the engine: somebody who answers ``choose``.
 """
 
 from __future__ import annotations
@@ -403,7 +403,7 @@ class Recording(Follow):
 
 
 class Pipeline:
-    """What ``explore=True`` means: the default order, single deviations, all orders within half the budget, sampling."""
+    """What ``explore=True`` means: default order, single deviations, all orders in half the budget, then sampling."""
 
     def __init__(self, seed: int, budget: int) -> None:
         self.every = Every()
@@ -460,6 +460,6 @@ STRATEGIES: dict[str, Callable[[int, int], Search]] = {
     "every": lambda seed, budget: Every(),  # noqa: ARG005 - the signature of the table
     "random": lambda seed, budget: Sampling(("random",), seed),  # noqa: ARG005 - as above
     "pct": lambda seed, budget: Sampling(("pct",), seed),  # noqa: ARG005 - as above
-    "all": lambda seed, budget: Pipeline(seed, budget),  # noqa: PLW0108 - its properties answer for attributes
+    "all": Pipeline,
 }
 """Strategies by name; each is given a seed and how many schedules will be run at most."""

@@ -305,7 +305,7 @@ def simulate(chooser: Any, **settings: Any) -> Simulation:
 
 def explore(
     scenario: Callable[[Simulation], object],
-    strategy: str | bool = "every",
+    strategy: str | bool = "every",  # noqa: FBT001 - True is a strategy
     faults: Iterable[str | Fault] = (),
     max_schedules: int = MAX_SCHEDULES,
     seed: int = 0,

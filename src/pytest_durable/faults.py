@@ -134,7 +134,11 @@ def cancellation(*, times: int | None = None, function: Any = None, step: str | 
 
 
 def duplicate_event(
-    new_id: bool = False, *, times: int | None = None, event: str | None = None, function: Any = None
+    new_id: bool = False,  # noqa: FBT001, FBT002 - faults.duplicate_event(True) reads well enough
+    *,
+    times: int | None = None,
+    event: str | None = None,
+    function: Any = None,
 ) -> Fault:
     """An event arrives twice, under the same id or (``new_id=True``) under a second one."""
     verdict = DUPLICATE_NEW_ID if new_id else DUPLICATE

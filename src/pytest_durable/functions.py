@@ -179,7 +179,14 @@ def durable_function(
         name: for people; the id unless given.
         cancel: the events that cancel a run.
         timeouts: how long a run may take to start and to finish.
-        concurrency, throttle, rate_limit, debounce, batch_events, priority, singleton, idempotency: flow control.
+        concurrency: flow control, like the seven that follow; see ``FLOW_CONTROL``.
+        throttle: how many runs start in a period, delaying the others.
+        rate_limit: how many runs start in a period, dropping the others.
+        debounce: one run for the last event of a burst.
+        batch_events: one run for several events.
+        priority: which runs go first.
+        singleton: one live run at a time.
+        idempotency: one run for a value of this expression within a day.
         optimize_parallelism: parallel steps settle together; otherwise the body goes on after each of them.
         checkpointing: go on in place behind a step instead of entering the body again.
 

@@ -23,7 +23,6 @@ from .step import Context, ContextSync
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from ._core.commands import Command
     from ._core.runs import Entry, RunState
 
 watchers: list[Callable[[], AbstractContextManager[None]]] = []
@@ -37,7 +36,7 @@ def is_async(body: Callable[..., Any]) -> bool:
     """Whether a body is a coroutine function, also behind partial objects and callable instances."""
     while isinstance(body, functools.partial):
         body = body.func
-    called = getattr(type(body), "__call__", None)
+    called = getattr(type(body), "__call__", None)  # noqa: B004 - the method itself is asked
     return inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(called)
 
 
@@ -65,8 +64,10 @@ class NativeHost:
         return self._judge(invocation, self._invoke_sync(run, invocation), target)
 
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
-        """Enter the body with the first ``limit`` recorded steps as memo, for a check; how it answers, and how many
-        steps it asks for.
+        """Enter the body with the first ``limit`` recorded steps as memo, for a check.
+
+        Returns:
+            How it answers, and how many steps it asks for.
         """
         invocation = Invocation(run, limit, run.surroundings)
         if not self.is_async:
@@ -200,7 +201,7 @@ class BodyLoop(VirtualLoop):
 
 
 class Body:
-    """A body under way: a coroutine that is sent into by hand, and as much of a task as asyncio asks of the current one.
+    """A body under way: a coroutine that is sent into by hand, and as much of a task as asyncio asks for.
 
     Attributes:
         blocked: the step at which the body is suspended, if no task of its own is involved.
@@ -318,10 +319,8 @@ class Body:
         """What the body asks for, or how it ended."""
         if self.result is not None:
             return self.result
-        commands: list[Command] = []
-        for call in self.invocation.calls:
-            if call.future is None or not call.future.done():
-                commands.append(call.command)
+        calls = self.invocation.calls
+        commands = [call.command for call in calls if call.future is None or not call.future.done()]
         if len(commands) > 1:
             self._mark_positional()
         timer = self.loop.next_timer()

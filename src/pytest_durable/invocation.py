@@ -76,8 +76,25 @@ class Invocation:
         doom: an error that ends the run whatever the body does with it.
     """
 
-    __slots__ = ("calls", "doom", "interrupted", "_now", "known", "last", "limit", "limits", "loop", "made", "phase",
-                 "position", "resolved", "run", "seen", "spec_of", "waiting")  # fmt: skip
+    __slots__ = (
+        "_now",
+        "calls",
+        "doom",
+        "interrupted",
+        "known",
+        "last",
+        "limit",
+        "limits",
+        "loop",
+        "made",
+        "phase",
+        "position",
+        "resolved",
+        "run",
+        "seen",
+        "spec_of",
+        "waiting",
+    )  # fmt: skip
 
     def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
         self.run = run

@@ -188,7 +188,8 @@ REFUSED = {
     "the network or other processes": (
         "add_reader", "add_writer", "remove_reader", "remove_writer", "create_connection", "create_server",
         "create_unix_connection", "create_unix_server", "create_datagram_endpoint", "sock_recv", "sock_recv_into",
-        "sock_sendall", "sock_connect", "sock_accept", "sendfile", "start_tls", "connect_accepted_socket", "getaddrinfo",
+        "sock_sendall", "sock_connect", "sock_accept", "sendfile", "start_tls", "connect_accepted_socket",
+        "getaddrinfo",
         "getnameinfo", "subprocess_exec", "subprocess_shell", "connect_read_pipe", "connect_write_pipe",
         "add_signal_handler", "remove_signal_handler",
     ),

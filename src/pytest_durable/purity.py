@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import random
 import sys
 import sysconfig
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import host
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 LIBRARY = tuple(
     path
-    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), os.path.dirname(os.__file__)}
+    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(os.__file__).parent)}
     if path
 )
 QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache", "abc")
@@ -83,7 +84,7 @@ class Watch:
         module = getattr(argument, "__module__", None) or getattr(owner, "__name__", "")
         if module == "time" and name in CLOCKS:
             self.saw("clock", f"time.{name}", frame)
-        elif name in {"now", "utcnow", "today"} and isinstance(owner, type) and issubclass(owner, datetime.date):
+        elif name in {"now", "utcnow", "today"} and isinstance(owner, type) and issubclass(owner, dt.date):
             self.saw("clock", f"{owner.__name__}.{name}", frame)
         elif name in {"random", "getrandbits"} and isinstance(owner, random.Random):
             if owner is random._inst or isinstance(owner, random.SystemRandom):  # noqa: SLF001 - the global generator

@@ -38,9 +38,11 @@ def _rows(run: RunState) -> list[tuple[int, str]]:
         text = _fact_text(what, key, rest, entry)
         if text:
             rows.append((at, text))
-    for entry in run.pending.values():
-        if entry.started_at is not None:
-            rows.append((entry.started_at, f"{entry.key}  ({entry.op}) under way since then"))
+    rows += [
+        (entry.started_at, f"{entry.key}  ({entry.op}) under way since then")
+        for entry in run.pending.values()
+        if entry.started_at is not None
+    ]
     if run.ended_at is None:
         rows.append((max([at for at, _ in rows] + [run.queued_at]), f"{run.status}"))
     return rows

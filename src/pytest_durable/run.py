@@ -228,9 +228,9 @@ class Run:
         waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
         return (
-            f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits or queued}. Nothing that "
-            f"is due can wake it. Send what it waits for (durable.send, durable.signal, durable.on_wait), give the wait "
-            "a timeout, or use durable.advance to look at it while it waits"
+            f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits or queued}. Nothing "
+            "that is due can wake it. Send what it waits for (durable.send, durable.signal, durable.on_wait), give the "
+            "wait a timeout, or use durable.advance to look at it while it waits"
         )
 
     def timeline(self) -> str:

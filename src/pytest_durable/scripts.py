@@ -20,7 +20,7 @@ RETURN, RAISE, CALL, CRASH_BEFORE, CRASH_AFTER, TIME_OUT, REAL = (
 
 
 class Action:
-    """What one attempt does in place of the handler, and how long it takes. ``payload`` is a value, error or callable."""
+    """What one attempt does in place of the handler, and how long; ``payload`` is a value, error or function."""
 
     __slots__ = ("elapsed", "kind", "payload", "times")
 

@@ -89,9 +89,9 @@ class TestStage:
         if handler is None:
             return Result(ERROR, self._unscripted(where, entry))
         args, kwargs = getattr(command, "args", ()), getattr(command, "kwargs", {})
-        return self._call(run, entry, handler, args, kwargs, where)
+        return self._call(entry, handler, args, kwargs, where)
 
-    def _call(self, run: RunState, entry: Entry, handler: Any, args: Any, kwargs: Any, where: str) -> Result:
+    def _call(self, entry: Entry, handler: Any, args: Any, kwargs: Any, where: str) -> Result:
         world = self.world
         if world.footprint is not None:
             self._touch(entry, handler)
@@ -240,7 +240,7 @@ class TestStage:
         if action.kind == s.CALL:
             data = getattr(entry.command, "data", {})
             args = (data,) if hasattr(entry.command, "data") else ()
-            result = self._call(run, entry, action.payload, args, {}, f"step '{entry.key}' of {run.spec.id}")
+            result = self._call(entry, action.payload, args, {}, f"step '{entry.key}' of {run.spec.id}")
             result.elapsed += action.elapsed
             if result.kind == VALUE:
                 result.payload = s.scripted_value(entry, result.payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from hypothesis import strategies as st
 from hypothesis.control import cleanup
@@ -38,7 +38,7 @@ class _Named(int):
 
     name: str
 
-    def __new__(cls, index: int, name: str) -> _Named:
+    def __new__(cls, index: int, name: str) -> Self:
         made = super().__new__(cls, index)
         made.name = name
         return made
@@ -54,6 +54,7 @@ def simulations(
     """Entered simulations whose order of happenings, moments and faults are drawn.
 
     Args:
+        draw: given by Hypothesis.
         faults: faults or their names; each injection is a choice.
         max_faults: how many may happen in one example.
         settings: further arguments of ``Simulation``.

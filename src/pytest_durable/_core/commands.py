@@ -127,7 +127,7 @@ class WaitForSignal(Command):
 
 
 class Invoke(Command):
-    """``invoke``: start a run of another function and wait for its end. ``spec`` is None if only a script can answer."""
+    """``invoke``: start a run of another function and wait for it. ``spec`` is None if only a script can answer."""
 
     __slots__ = ("data", "function_id", "spec", "timeout")
 

@@ -60,7 +60,7 @@ class NonRetriableError(DurableError):
 
     is_retriable = False
 
-    def __init__(self, message: str | None = None, quiet: bool = False) -> None:
+    def __init__(self, message: str | None = None, quiet: bool = False) -> None:  # noqa: FBT001, FBT002 - the SDK's
         super().__init__(message or "")
         self.message = message or ""
         self.quiet = quiet
@@ -75,7 +75,7 @@ class RetryAfterError(DurableError):
         quiet: accepted for compatibility with the Inngest SDK.
     """
 
-    def __init__(self, message: str, retry_after: int | timedelta | datetime, quiet: bool = False) -> None:
+    def __init__(self, message: str, retry_after: int | timedelta | datetime, quiet: bool = False) -> None:  # noqa: FBT001, FBT002
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after

@@ -67,7 +67,7 @@ class Trigger:
 
 
 class CancelOn:
-    """An event that cancels runs. ``bind`` is given the run's first event and makes the condition, or None for never."""
+    """An event that cancels runs. ``bind`` makes the condition of the run's first event, or None for never."""
 
     __slots__ = ("bind", "event", "timeout")
 
@@ -164,7 +164,8 @@ class Entry:
         timer: the happening that ends it in time, if there is one.
     """
 
-    __slots__ = ("attempts", "command", "deaf", "done", "ended_at", "failure", "id", "in_flight", "index", "key", "op", "order",
+    __slots__ = ("attempts", "command", "deaf", "done", "ended_at", "failure", "id", "in_flight", "index", "key", "op",
+        "order",
                  "started_at", "stored", "timer", "visible")  # fmt: skip
 
     def __init__(self, command: Command) -> None:

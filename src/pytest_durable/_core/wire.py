@@ -11,6 +11,9 @@ Stored = tuple[Any, str | None]
 """A value that crossed the wire: ``(scalar, None)``, or ``(None, text)`` for what has parts that could be changed."""
 
 _encode = json.JSONEncoder(allow_nan=False).encode
+WIDEST = 60
+"""How much of a value a message shows."""
+
 _SCALARS = (str, int, bool, type(None))
 
 
@@ -56,7 +59,7 @@ def copy(value: object, who: str) -> Any:
 def _explain(value: object, who: str, error: Exception) -> str:
     place, found = _culprit(value, "", 0) or ("", value)
     shown = repr(found)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    shown = shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + "..."
     where = f" at {place.lstrip('.')}" if place else ""
     if isinstance(found, float):
         return f"{who}: JSON has no {shown}{where}; return None or a text in its place"

@@ -32,7 +32,8 @@ def spec_of(function: object, where: str) -> FunctionSpec:
         msg = f"{where}: {function!r} is text; give the function itself"
     else:
         msg = (
-            f"{where}: {function!r} ({type(function).__module__}.{type(function).__qualname__}) is no durable function; "
+            f"{where}: {function!r} ({type(function).__module__}.{type(function).__qualname__}) is no durable "
+            "function; "
             "decorate it with @durable_function(...), or install the adapter of its SDK"
         )
     raise UsageError(msg)

@@ -110,11 +110,13 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def whole(kind: type, value: int) -> object:
+    """A whole number of this kind, or the failure of one that is out of range."""
     low, high = (0, 2**64) if kind is UInt else (-(2**63), 2**63)
     return kind(value) if low <= value < high else Failure("integer overflow")
 
 
 def quotient(left: int, right: int) -> int:
+    """Whole division towards zero, as CEL divides."""
     # CEL rounds towards zero, Python downwards.
     whole = abs(left) // abs(right)
     return whole if (left < 0) == (right < 0) else -whole
@@ -193,6 +195,7 @@ def to_text(value: Any) -> object:
 
 
 def to_whole(kind: type, value: Any) -> object:
+    """What ``int(value)`` and ``uint(value)`` give."""
     match value:
         case bool():
             return no_overload(kind.__name__.lower(), value)
@@ -210,6 +213,7 @@ def to_whole(kind: type, value: Any) -> object:
 
 
 def to_double(value: Any) -> object:
+    """What ``double(value)`` gives."""
     if type(value) in NUMBERS:
         return float(value)
     if type(value) is str and re.fullmatch(
@@ -220,6 +224,7 @@ def to_double(value: Any) -> object:
 
 
 def to_bool(value: Any) -> object:
+    """What ``bool(value)`` gives."""
     words = {
         **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
         **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
@@ -230,10 +235,12 @@ def to_bool(value: Any) -> object:
 
 
 def to_bytes(value: Any) -> object:
+    """What ``bytes(value)`` gives."""
     return value.encode() if type(value) is str else value if type(value) is bytes else no_overload("bytes", value)
 
 
 def to_timestamp(value: Any) -> object:
+    """What ``timestamp(value)`` gives."""
     if type(value) is Timestamp:
         return value
     if type(value) is int:
@@ -260,6 +267,7 @@ def _nanoseconds(text: str, units: dict[str, int]) -> int | None:
 
 
 def to_duration(value: Any) -> object:
+    """What ``duration(value)`` gives."""
     if type(value) is Duration:
         return value
     if type(value) is int:
@@ -295,6 +303,7 @@ _SPANS = {"getHours": 3600 * SECOND, "getMinutes": 60 * SECOND, "getSeconds": SE
 
 
 def field(name: str, value: Any, zone: Any = "UTC") -> object:
+    """A part of a timestamp or duration, such as its hours, in a time zone."""
     if type(value) is Timestamp and type(zone) is str:
         place = _zone(zone)
         if place is None:
@@ -331,6 +340,7 @@ _SECONDS_BELOW, _MILLISECONDS_BELOW, _YEAR_2000 = 9_999_999_999, 9_999_999_999_9
 
 
 def date(value: Any) -> object:
+    """What ``date(value)`` gives: a timestamp of text or of seconds, milliseconds or nanoseconds."""
     if type(value) is int:
         unit = SECOND if value < _SECONDS_BELOW else 1_000_000 if value < _MILLISECONDS_BELOW else 1
         return NO_VALUE if value < _YEAR_2000 else Timestamp(value * unit)
