@@ -15,7 +15,7 @@ _WHERE = {
     ),
     "._core.limits": ("Limits",),
     ".events": ("Event", "Signal"),
-    ".explore": ("Report", "explore"),
+    ".exploration": ("Report", "explore"),
     ".functions": (
         "Batch", "Cancel", "Concurrency", "Debounce", "DurableFunction", "Priority", "RateLimit", "Singleton",
         "Throttle",
@@ -25,7 +25,7 @@ _WHERE = {
     ".run": ("Run", "RunError", "RunStatus", "StepRecord"),
     ".simulation": ("ANYTIME", "Simulation", "between"),
     ".step": ("Context", "ContextSync", "ParallelMode"),
-    ".touches": ("touches",),
+    ".touching": ("touches",),
 }  # fmt: skip
 _MODULES = ("checks", "faults", "strategies")
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
@@ -62,8 +62,8 @@ if TYPE_CHECKING:
     from ._core.limits import Limits as Limits
     from .events import Event as Event
     from .events import Signal as Signal
-    from .explore import Report as Report
-    from .explore import explore as explore
+    from .exploration import Report as Report
+    from .exploration import explore as explore
     from .functions import Batch as Batch
     from .functions import Cancel as Cancel
     from .functions import Concurrency as Concurrency
@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from .step import Context as Context
     from .step import ContextSync as ContextSync
     from .step import ParallelMode as ParallelMode
-    from .touches import touches as touches
+    from .touching import touches as touches
 
 
 def __getattr__(name: str) -> Any:

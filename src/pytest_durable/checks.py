@@ -19,7 +19,7 @@ from ._core.instants import DAY, HOUR, MINUTE, SECOND, as_datetime, duration_tex
 from ._core.results import VALUE
 from .choosers import Every, Follow, Pruned, Recording
 from .events import Event
-from .explore import Explorer, Report, Trial, difference, simulate, story
+from .exploration import Explorer, Report, Trial, difference, simulate, story
 from .faults import crash, redelivery
 from .purity import Watch, watching
 from .simulation import Simulation

@@ -102,19 +102,16 @@ class Every:
     unless both promise what they touch. What touched what is recorded while it happens, not guessed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, reduce: bool = True) -> None:
+        self.reduce = reduce
         self.path: list[Node] = []
         self.complete = False
         self.pruned = 0
         self.events_visible = False
-        self._started = False
 
     def next(self) -> EveryChooser | None:
         """A chooser that follows the path and then takes the first options."""
-        if self.complete:
-            return None
-        self._started = True
-        return EveryChooser(self)
+        return None if self.complete else EveryChooser(self)
 
     def done(self, *, pruned: bool, events_were_read: bool) -> None:
         """Step back to the last choice with an option left."""
@@ -196,13 +193,15 @@ class EveryChooser:
             footprint[TEST] = "r"
         self.last = footprint
         node = self.node
+        if not self.search.reduce:
+            return
         if node is not None:
             _merge(node.footprint, footprint)
         self.sleep = {key: touched for key, touched in self.candidates.items() if independent(touched, footprint)}
 
     def barrier(self) -> None:
         """The test looks at the world: what has just happened cannot be swapped with anything that it could see."""
-        if self.last:
+        if self.last and self.search.reduce:
             self.last[TEST] = "w"
             if self.node is not None:
                 self.node.footprint[TEST] = "w"
@@ -355,7 +354,7 @@ SAMPLERS: dict[str, Any] = {
     "random": lambda random, _: Sampler(random),
     "pct": lambda random, length: Pct(random, 2, length),
     "pct 3": lambda random, length: Pct(random, 3, length),
-    "sparse": lambda random, length: Sparse(random, length),
+    "sparse": Sparse,
 }
 PORTFOLIO = ("pct", "sparse", "random", "pct 3")
 

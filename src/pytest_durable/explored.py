@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ._core.choices import First, Replay
 from ._core.errors import UnusedScriptError
 from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
-from .explore import FAILING, Explorer, Report, Trial, simulate, story
+from .exploration import FAILING, Explorer, Report, Trial, simulate, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable

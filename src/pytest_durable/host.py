@@ -12,11 +12,23 @@ import inspect
 from asyncio import events, tasks
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._core.commands import TIMER_OP, Answer, Asked, Raised, Returned
 from ._core.errors import NonDeterminismError, UsageError
-from .invocation import BODY, CLOSED, CLOSING, Call, Invocation, StepInterrupt
+from .invocation import (
+    BODY,
+    CLOSED,
+    CLOSING,
+    HOME,
+    Call,
+    Doomed,
+    Invocation,
+    StepInterrupt,
+    divergence,
+    swallowed,
+)
 from .loop import VirtualLoop, close_quietly
 from .step import Context, ContextSync
 
@@ -27,6 +39,9 @@ if TYPE_CHECKING:
 
 watchers: list[Callable[[], AbstractContextManager[None]]] = []
 """Context managers that are entered while a body is executed, for checks that watch it; empty in ordinary runs."""
+
+LIBRARY = str(Path(asyncio.__file__).parent.parent)
+"""Where the standard library is."""
 
 GATHERED = frozenset({"gather.<locals>._done_callback", "TaskGroup._on_task_done"})
 """Who is told of the end of a branch that is one step, and cannot tell in which order its siblings ended."""
@@ -93,6 +108,7 @@ class NativeHost:
         if entry is None or not entry.done or blocked is None or blocked.command.key != entry.key:
             self.drop(run)
             return None
+        run.live = None
         invocation = body.invocation
         invocation.phase = BODY
         invocation.calls.clear()
@@ -136,7 +152,7 @@ class NativeHost:
         try:
             with watched():
                 value = self.body(ContextSync(invocation))
-        except StepInterrupt:
+        except (StepInterrupt, Doomed):
             return Asked([call.command for call in invocation.calls])
         except Exception as error:  # noqa: BLE001 - whatever the author's body raises is its outcome
             return Raised(error)
@@ -147,11 +163,7 @@ class NativeHost:
             msg = f"the body of {run.spec.id} returned an awaitable; make it an async function, or await it inside"
             return Raised(UsageError(msg))
         if invocation.interrupted:
-            msg = (
-                f"the body of {run.spec.id} swallowed the interrupt of step '{invocation.calls[-1].command.key}'; "
-                "let BaseException pass: write except Exception instead of a bare except"
-            )
-            return Raised(UsageError(msg))
+            return Raised(UsageError(swallowed(run, invocation.calls[-1])))
         return Returned(value)
 
     # -- both ---------------------------------------------------------------------------------------------------------
@@ -169,9 +181,7 @@ class NativeHost:
                     return Asked(found)
             if isinstance(answer, Raised):
                 return answer
-            asked = target.key in run.asked[: invocation.position]
-            why = "did not await it" if asked else "did not ask for it"
-            return Raised(NonDeterminismError(f"step '{target.key}' of {run.spec.id} was planned, and the body {why}"))
+            return Raised(divergence(run, run.asked.index(target.key), None, None))
         if isinstance(answer, Raised):
             return answer
         try:
@@ -223,6 +233,7 @@ class Body:
 
     def run(self, target: str | None) -> None:
         """Go on until the body ends, or nothing that it waits for is known; with a target, until that is asked for."""
+        self.blocked = None
         self._step(None)
         loop = self.loop
         while self.result is None and self.blocked is None:
@@ -271,7 +282,7 @@ class Body:
         except StopIteration as stop:
             self.result = Returned(stop.value)
             return
-        except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - the body's outcome, whatever it is
+        except (Exception, asyncio.CancelledError, Doomed) as raised:  # noqa: BLE001 - the body's outcome, whatever it is
             self.result = Raised(raised)
             return
         finally:
@@ -304,12 +315,19 @@ class Body:
         )
         self.result = Raised(UsageError(msg))
 
+    def _refuse_foreign(self, error: BaseException) -> None:
+        """A branch awaited a future of another loop; asyncio has noticed, in words of its own."""
+        msg = f"{self.loop.where} awaits a future of another event loop; a body awaits only its steps. {error}"
+        self.result = Raised(UsageError(msg))
+
     def place(self) -> str:
-        """Where the body stands: file and line of its innermost frame."""
+        """Where the body stands: file and line of its innermost frame that is neither asyncio's nor ours."""
         coro: Any = self.coro
         frame = None
         while coro is not None:
-            frame = getattr(coro, "cr_frame", None) or frame
+            inner = getattr(coro, "cr_frame", None)
+            if inner is not None and not inner.f_code.co_filename.startswith((HOME, LIBRARY)):
+                frame = inner
             coro = getattr(coro, "cr_await", None)
         return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "its end"
 
@@ -318,6 +336,8 @@ class Body:
     def answer(self) -> Answer:
         """What the body asks for, or how it ended."""
         if self.result is not None:
+            if isinstance(self.result, Raised) and "attached to a different loop" in str(self.result.error):
+                self._refuse_foreign(self.result.error)
             return self.result
         calls = self.invocation.calls
         commands = [call.command for call in calls if call.future is None or not call.future.done()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import types
+from contextlib import contextmanager
 from contextvars import ContextVar
 from json import loads
 from pathlib import Path
@@ -14,7 +15,7 @@ from ._core.errors import NonDeterminismError, StepLimitError, UsageError
 from ._core.runs import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Mapping
+    from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 
     from ._core.commands import Command
     from ._core.limits import Limits
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 HOME = str(Path(__file__).parent)
 
-BODY, CLOSING, CLOSED = "body", "closing", "closed"
-"""What may ask for steps: the body; a body that is being closed, which is not heard; nobody."""
+BODY, LEAVING, CLOSING, CLOSED = "body", "leaving", "closing", "closed"
+"""What may ask for steps: the body; a sync body that is being left at a step, or a body that is being closed, which are
+not heard; nobody."""
 
 GROUP: ContextVar[str] = ContextVar("durable group", default="")
 """The parallel mode of the group that a branch belongs to: "wait", "race" or "" outside any."""
@@ -45,6 +47,10 @@ class Call:
 def suspend(call: Call) -> Generator[Call, None, None]:
     """The one place at which a body yields to the engine."""
     yield call
+
+
+class Doomed(BaseException):
+    """Ends a body at a step that dooms its run, whatever ``except Exception`` stands around it."""
 
 
 class StepInterrupt(BaseException):
@@ -78,6 +84,8 @@ class Invocation:
 
     __slots__ = (
         "_now",
+        "branch",
+        "branch_name",
         "calls",
         "doom",
         "interrupted",
@@ -106,6 +114,8 @@ class Invocation:
         self.phase = BODY
         self.seen: dict[str, int] = {}
         self.position = 0
+        self.branch = run.branches[""]
+        self.branch_name = ""
         self.resolved = 0
         self.last: Entry | None = None
         self.loop: VirtualLoop | None = None
@@ -143,11 +153,10 @@ class Invocation:
             seen[key] = 1
         position = self.position
         self.position = position + 1
-        run = self.run
-        asked = run.asked
+        asked, ops = self.branch
         if position < len(asked):
-            if asked[position] != key or run.asked_ops[position] != op:
-                self._diverge(position, key, op)
+            if asked[position] != key or ops[position] != op:
+                self._diverge(asked, position, key, op)
         else:
             self._ask_new(key, op)
         return key, index
@@ -155,18 +164,28 @@ class Invocation:
     def _ask_new(self, key: str, op: str) -> None:
         run = self.run
         if len(run.asked) >= self.limits.steps:
-            self.doom = StepLimitError(
-                f"step '{key}' of {run.spec.id} is number {len(run.asked) + 1}; a run may have {self.limits.steps:,} "
-                "steps. Split the work into runs of their own with ctx.step.invoke or ctx.step.send_event"
+            raise self._doomed(
+                StepLimitError(
+                    f"step '{key}' of {run.spec.id} is number {len(run.asked) + 1}; a run may have "
+                    f"{self.limits.steps:,} steps. Split the work into runs of their own with ctx.step.invoke or "
+                    "ctx.step.send_event"
+                )
             )
-            raise self.doom
         run.asked.append(key)
         run.asked_ops.append(op)
         run.sources.append(caller())
+        self.branch[0].append(key)
+        self.branch[1].append(op)
+
+    def _doomed(self, error: BaseException) -> Doomed:
+        self.doom = error
+        return Doomed(str(error))
 
     def _refuse(self, step_id: object) -> None:
-        if self.phase is CLOSING:
+        if self.phase is CLOSING or isinstance(sys.exc_info()[1], GeneratorExit):
             raise GeneratorExit
+        if self.phase is LEAVING:
+            self._leave_again()
         name = self.run.spec.id
         if not isinstance(step_id, str) or not step_id:
             msg = f'a step of {name} has the id {step_id!r}; an id is text, as in ctx.step.run("charge-card", charge)'
@@ -182,9 +201,34 @@ class Invocation:
             )
         raise UsageError(msg)
 
-    def _diverge(self, position: int, key: str, op: str) -> None:
-        self.doom = divergence(self.run, position, (key, op), caller())
-        raise self.doom
+    def _diverge(self, asked: list[str], position: int, key: str, op: str) -> None:
+        run = self.run
+        raise self._doomed(divergence(run, run.asked.index(asked[position]), (key, op), caller()))
+
+    @contextmanager
+    def in_branch(self, number: int, position: int) -> Iterator[None]:
+        """Compare steps, for a while, with those of one branch of a sync group.
+
+        The branches of a sync group are entered one after the other, each up to its first new step, so it is within
+        each branch that the steps of one invocation begin with those of the one before.
+        """
+        name = f"{self.branch_name}/{position}.{number}"
+        outer = (self.branch, self.branch_name, self.position)
+        self.branch, self.branch_name, self.position = self.run.branches.setdefault(name, ([], [])), name, 0
+        try:
+            yield
+            asked = self.branch[0]
+            if self.position < len(asked) and self.doom is None and self.limit is None:
+                raise self._doomed(divergence(self.run, self.run.asked.index(asked[self.position]), None, None))
+        finally:
+            self.branch, self.branch_name, self.position = outer
+
+    def _leave_again(self) -> None:
+        """A finally block asks for a step while the body is being left at another one: that comes first."""
+        call = self.calls[-1]
+        if not isinstance(sys.exc_info()[1], StepInterrupt):
+            self.doom = UsageError(swallowed(self.run, call))
+        raise StepInterrupt(call)
 
     def check_end(self, *, returned: bool) -> None:
         """Check, at the end of an invocation, that all steps of the earlier ones were asked for again.
@@ -194,8 +238,9 @@ class Invocation:
             UsageError: a step was created and never awaited.
         """
         run = self.run
-        if self.position < len(run.asked):
-            raise divergence(run, self.position, None, None)
+        asked = self.branch[0]
+        if self.position < len(asked):
+            raise divergence(run, run.asked.index(asked[self.position]), None, None)
         if returned:
             for call in self.made.values():
                 if not call.started:
@@ -215,9 +260,9 @@ class Invocation:
         return entry
 
     async def hit(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
-        """Answer a step from the memo: at once, or in the order of completion where tasks run side by side."""
+        """Answer a step from the memo: at once, or in the order of completion where tasks or timers run beside it."""
         loop = self.loop
-        if loop is not None and loop.made:
+        if loop is not None and (loop.made or loop.timers):
             future = loop.create_future()
             self.waiting[entry.key] = (future, entry, None)
             await future
@@ -252,7 +297,7 @@ class Invocation:
         if mode:
             command.planned = True
             command.race = mode == "race"
-        if loop is not None and loop.made:
+        if loop is not None and (loop.made or loop.timers):
             call.future = future = loop.create_future()
             self.waiting[command.key] = (future, None, call)
             await future
@@ -284,6 +329,14 @@ def caller() -> Source | None:
     while frame is not None and frame.f_code.co_filename.startswith(HOME):
         frame = frame.f_back
     return Source(frame.f_code, frame.f_lineno) if frame is not None else None
+
+
+def swallowed(run: RunState, call: Call) -> str:
+    """The message for a sync body that does not let the interrupt of a step pass."""
+    return (
+        f"the body of {run.spec.id} swallowed the interrupt of step '{call.command.key}', at "
+        f"{source_of(run, call.command.key)}; let BaseException pass: write except Exception instead of a bare except"
+    )
 
 
 def source_of(run: RunState, key: str) -> str:

@@ -212,6 +212,9 @@ def _refusal(name: str, reason: str) -> Callable[..., NoReturn]:
 for _reason, _names in REFUSED.items():
     for _name in _names:
         setattr(VirtualLoop, _name, _refusal(_name, _reason))
+for _name in dir(asyncio.AbstractEventLoop):
+    if not _name.startswith("_") and getattr(VirtualLoop, _name) is getattr(asyncio.AbstractEventLoop, _name):
+        setattr(VirtualLoop, _name, _refusal(_name, "what this event loop does not have"))
 # The names above are abstract in asyncio's own class only for type checkers; here every one of them answers.
 
 

@@ -94,6 +94,10 @@ def learn(config: pytest.Config) -> None:
         faults.BY_NAME.update(table)
     for table in config.hook.pytest_durable_strategies():
         choosers.STRATEGIES.update(table)
+    for table in config.hook.pytest_durable_checks():
+        from .checks import BATTERY
+
+        BATTERY.update(table)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -134,7 +138,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     turns = item.stash.get(TURNS, None)
     if turns is None or not (turns.exploring or turns.settings.schedule):
         return (yield)
-    from .explore import FAILING
+    from .exploration import FAILING
 
     error: BaseException | None = None
     result: object = None

@@ -14,7 +14,7 @@ from ._core.happenings import NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
 from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
 from .handlers import call
-from .touches import touched_by
+from .touching import touched_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable

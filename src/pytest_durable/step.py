@@ -28,7 +28,8 @@ from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
-from .invocation import GROUP, Call, Invocation, ReplayLogger, StepInterrupt
+from .invocation import BODY, GROUP, LEAVING, Call, Invocation, ReplayLogger, StepInterrupt
+from .loop import close_quietly
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -318,14 +319,33 @@ class Group:
             The results of all, in the order of the callables.
         """
         tasks = []
-        for branch in callables:
+        for branch in _branches(callables):
             context = contextvars.copy_context()
-            context.run(GROUP.set, parallel_mode.value)
+            context.run(GROUP.set, _mode(parallel_mode))
             coro: Any = context.run(branch)
             if not asyncio.iscoroutine(coro):
                 coro = _awaited(coro)
             tasks.append(asyncio.get_running_loop().create_task(coro, context=context))
         return tuple(await asyncio.gather(*tasks))
+
+
+def _mode(parallel_mode: object) -> str:
+    value = getattr(parallel_mode, "value", None)
+    if value not in {"wait", "race"}:
+        msg = f"parallel_mode={parallel_mode!r}; say ParallelMode.WAIT or ParallelMode.RACE"
+        raise UsageError(msg)
+    return str(value)
+
+
+def _branches(callables: Sequence[Any]) -> Sequence[Any]:
+    for branch in callables:
+        if not callable(branch):
+            for other in callables:
+                if asyncio.iscoroutine(other):
+                    close_quietly(other)
+            msg = f'group.parallel: {branch!r} is not callable; write lambda: ctx.step.run("a", a), not the step itself'
+            raise UsageError(msg)
+    return callables
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
@@ -337,7 +357,6 @@ class Context:
 
     Attributes:
         run_id: the id of the run.
-        attempt: zero-based attempt of the request that is under way.
         logger: silent while the body replays.
         step: the steps.
     """
@@ -349,13 +368,17 @@ class Context:
         self._invocation = invocation
         self._events: list[Event] | None = None
         self.run_id = run.id
-        self.attempt = run.attempt
         self.step: Step = self.step_class(invocation)
 
     @property
     def group(self) -> Group:
         """Parallel steps."""
         return Group(self._invocation)
+
+    @property
+    def attempt(self) -> int:
+        """The zero-based attempt of the request that is under way."""
+        return self._invocation.run.attempt
 
     @property
     def events(self) -> list[Event]:
@@ -393,8 +416,10 @@ class StepSync(Commands):
         if mode:
             call.command.planned = True
             call.command.race = mode == "race"
-        self._invocation.calls.append(call)
-        self._invocation.interrupted = True
+        invocation = self._invocation
+        invocation.calls.append(call)
+        invocation.interrupted = True
+        invocation.phase = LEAVING
         raise StepInterrupt(call)
 
     def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> T:
@@ -494,15 +519,19 @@ class GroupSync:
         self, callables: Sequence[Callable[[], Any]], *, parallel_mode: ParallelMode = ParallelMode.WAIT
     ) -> tuple[Any, ...]:
         """As ``Group.parallel``: each callable runs up to its first new step, then all of these are planned."""
-        results, interrupt = [], None
-        for branch in callables:
+        results, interrupt, invocation = [], None, self._invocation
+        mode, position = _mode(parallel_mode), invocation.position
+        for number, branch in enumerate(_branches(callables)):
             context = contextvars.copy_context()
-            context.run(GROUP.set, parallel_mode.value)
-            try:
-                results.append(context.run(branch))
-            except StepInterrupt as stop:
-                interrupt = stop
+            context.run(GROUP.set, mode)
+            with invocation.in_branch(number, position):
+                try:
+                    results.append(context.run(branch))
+                except StepInterrupt as stop:
+                    interrupt = stop
+                    invocation.phase = BODY
         if interrupt is not None:
+            invocation.phase = LEAVING
             raise interrupt
         return tuple(results)
 

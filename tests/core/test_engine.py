@@ -254,7 +254,9 @@ def test_events_that_start_each_other_end_at_a_bound():
     with Simulation(limits=Limits(happenings_per_instant=500)) as sim:
         sim.register(echo)
         sim.send("ping")
-        with pytest.raises(BoundReachedError, match=r"500 happenings at one instant, at 2025-01-01 00:00:00Z.*echo|ping"):
+        with pytest.raises(
+            BoundReachedError, match=r"500 happenings at one instant, at 2025-01-01 00:00:00Z.*echo|ping"
+        ):
             sim.advance("1s")
 
 
@@ -328,11 +330,13 @@ def test_a_stuck_run_names_every_wait():
 
     @durable_function("f")
     async def f(ctx):
-        await ctx.group.parallel((
-            lambda: ctx.step.wait_for_event("e", event="never", timeout=None),
-            lambda: ctx.step.wait_for_signal("s", signal="bell", timeout=None, on_conflict="fail"),
-            lambda: ctx.step.invoke("i", function=child),
-        ))
+        await ctx.group.parallel(
+            (
+                lambda: ctx.step.wait_for_event("e", event="never", timeout=None),
+                lambda: ctx.step.wait_for_signal("s", signal="bell", timeout=None, on_conflict="fail"),
+                lambda: ctx.step.invoke("i", function=child),
+            )
+        )
 
     with Simulation() as sim:
         run = sim.start(f)

@@ -64,7 +64,24 @@ def test_units_that_could_mean_two_things_are_refused(unit):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "   ", "soon", "10", "5 s m", "1h garbage", "1h-30m", "-1h", "1,5h", "s", "1.5us", 1.5, None, True, b"1h", [1]],
+    [
+        "",
+        "   ",
+        "soon",
+        "10",
+        "5 s m",
+        "1h garbage",
+        "1h-30m",
+        "-1h",
+        "1,5h",
+        "s",
+        "1.5us",
+        1.5,
+        None,
+        True,
+        b"1h",
+        [1],
+    ],
     ids=repr,
 )
 def test_what_is_no_duration_is_refused(wrong):
@@ -115,7 +132,10 @@ def test_a_number_is_milliseconds(number):
         (datetime(2025, 10, 26, 2, 30, tzinfo=BERLIN), datetime(2025, 10, 26, 0, 30, tzinfo=UTC)),
         (datetime(2025, 10, 26, 2, 30, tzinfo=BERLIN, fold=1), datetime(2025, 10, 26, 1, 30, tzinfo=UTC)),
         (datetime(2025, 11, 2, 1, 30, tzinfo=NEW_YORK, fold=1), datetime(2025, 11, 2, 6, 30, tzinfo=UTC)),
-        (datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+        (
+            datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+            datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        ),
     ],
     ids=str,
 )
@@ -131,7 +151,9 @@ def test_moments_without_a_zone_are_refused(wrong):
         instant(wrong, "start")
 
 
-@pytest.mark.parametrize("wrong", ["tomorrow", "2025-02-30", "2025-13-01T00:00:00Z", "", 5, 1.5, None, timedelta(1)], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", ["tomorrow", "2025-02-30", "2025-13-01T00:00:00Z", "", 5, 1.5, None, timedelta(1)], ids=repr
+)
 def test_what_is_no_moment_is_refused(wrong):
     """The message names the place and the value."""
     with pytest.raises(UsageError) as raised:

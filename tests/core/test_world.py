@@ -114,7 +114,11 @@ def test_what_is_due_in_the_past_happens_now():
 def test_what_was_called_off_never_happens():
     """Before its instant and at it; and calling off what happened is no harm."""
     world, log = World(0), []
-    later, now, done = plan(world, log, 5, name="later"), plan(world, log, 0, name="now"), plan(world, log, 0, name="done")
+    later, now, done = (
+        plan(world, log, 5, name="later"),
+        plan(world, log, 0, name="now"),
+        plan(world, log, 0, name="done"),
+    )
     world.call_off(later)
     world.call_off(now)
     world.drive(10, never)
@@ -162,7 +166,7 @@ def test_equal_instants_are_a_choice():
 
 def test_the_record_is_the_same_without_and_with_a_chooser():
     """The default order takes a short way, and its record is as if it had been asked."""
-    from pytest_durable._core.choices import First, Schedule  # noqa: PLC0415 - beside its use
+    from pytest_durable._core.choices import First, Schedule
 
     class Asked(First):
         """The default order on the long way."""

@@ -63,7 +63,9 @@ def test_a_fake_sees_the_request(durable, function):
 def test_an_inference_without_a_script_is_a_clear_error(durable, function):
     """It names the step and the function and how to answer, and fails the run at once, without a retry."""
     run = durable.start(function)
-    with pytest.raises(RunFailed, match=rf"step 'ask' of {function.id} asks a model.*durable\.step\('ask'\)\.returns") as failed:
+    with pytest.raises(
+        RunFailed, match=rf"step 'ask' of {function.id} asks a model.*durable\.step\('ask'\)\.returns"
+    ) as failed:
         run.wait()
     assert isinstance(failed.value.__cause__, UsageError)
     assert run.invocations == 1

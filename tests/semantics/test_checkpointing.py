@@ -323,7 +323,8 @@ def test_a_crash_loses_what_was_in_place(when):
         run = sim.start(crashes)
         assert run.wait() == "b"
         assert run.step("b").attempts == 2
-    assert len(entered) == 2
+        assert run.steps == ["a", "b"]
+    assert len(entered) in {2, 3}
 
 
 def test_parallel_steps_of_a_checkpointing_body_run_once():

@@ -119,11 +119,11 @@ def test_the_event_of_a_body_is_a_fresh_copy(durable):
 
     @durable_function("f")
     async def f(ctx: Context):
-        ctx.event.data["seen"] += 1
+        ctx.event.data["deep"]["seen"] += 1
         await ctx.step.run("a", lambda: 1)
-        return ctx.event.data["seen"]
+        return ctx.event.data["deep"]["seen"]
 
-    assert durable.run(f, {"seen": 0}) == 1
+    assert durable.run(f, {"deep": {"seen": 0}}) == 1
 
 
 def test_a_body_may_skip_steps_by_what_is_recorded(durable):
@@ -143,7 +143,7 @@ def test_a_body_may_skip_steps_by_what_is_recorded(durable):
 
 def test_sleeping_in_a_step_takes_virtual_time(durable):
     """``asyncio.sleep`` and ``time.sleep`` in a step move the clock of the step, and the step ends that much later."""
-    import time  # noqa: PLC0415 - what is slept with
+    import time
 
     async def nap():
         await asyncio.sleep(90)

@@ -120,10 +120,12 @@ def test_an_event_of_the_run_itself_answers_its_wait(durable):
 
     @durable_function("f")
     async def f(ctx: Context):
-        came, _ = await ctx.group.parallel((
-            lambda: ctx.step.wait_for_event("wait", event="order/paid", timeout="1h"),
-            lambda: ctx.step.send_event("send", Event("order/paid", {"n": 7})),
-        ))
+        came, _ = await ctx.group.parallel(
+            (
+                lambda: ctx.step.wait_for_event("wait", event="order/paid", timeout="1h"),
+                lambda: ctx.step.send_event("send", Event("order/paid", {"n": 7})),
+            )
+        )
         return came.data
 
     assert durable.run(f) == {"n": 7}
@@ -169,7 +171,7 @@ def test_what_was_sent_does_not_change_any_more(durable):
         (Event("x", ts=1), "ts=1"),
         (Event("x", ts=10**15), "ts="),
     ],
-    ids=["reserved", "reserved in capitals", "no name", "dict", "text", "long name", "data", "negative", "float", "1970",
+    ids=["reserved", "capitals", "no name", "dict", "text", "long name", "data", "negative", "float", "1970",
          "far future"],
 )  # fmt: skip
 def test_a_bad_event_fails_the_run_at_once(durable, event, said):

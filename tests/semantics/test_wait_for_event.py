@@ -123,7 +123,11 @@ def test_one_event_answers_every_wait(durable):
     durable.settle()
     durable.send("ok", {"n": 1})
     assert [run.wait() for run in runs] == [{"n": 1}] * 3
-    assert durable.events[0].outcome.woke == ["async-waiter at 'wait'", "sync-waiter at 'wait'", "async-waiter at 'wait'"]
+    assert durable.events[0].outcome.woke == [
+        "async-waiter at 'wait'",
+        "sync-waiter at 'wait'",
+        "async-waiter at 'wait'",
+    ]
 
 
 def test_an_event_answers_a_wait_once(durable):

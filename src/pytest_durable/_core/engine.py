@@ -25,6 +25,8 @@ from .results import CRASH, VALUE, Result
 from .runs import CANCELLED, COMPLETED, FAILED, RUNNING, Entry, Failure, FunctionSpec, RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .bus import BusEvent
     from .commands import Answer, Raised
     from .wire import Stored
@@ -65,15 +67,21 @@ class Stage(Protocol):
 
 
 class Item:
-    """A request that is due: the unit of scheduling, with its own count of attempts. Semantics' section 3.2."""
+    """A request that is due: the unit of scheduling, with its own count of attempts. Semantics' section 3.2.
 
-    __slots__ = ("attempt", "number", "run", "target")
+    Attributes:
+        target: the planned step that it executes, or None to find out what comes next.
+        retries: the step whose attempt, in a request without a target, it repeats.
+    """
+
+    __slots__ = ("attempt", "number", "retries", "run", "target")
 
     def __init__(self, run: RunState, target: Entry | None, number: int) -> None:
         self.run = run
         self.target = target
         self.attempt = 0
         self.number = number
+        self.retries: Entry | None = None
 
     def __str__(self) -> str:
         return f"{self.number}.{self.attempt}" if self.target is None else self.target.key
@@ -123,12 +131,12 @@ class Engine:
 
         self.world.push(Happening(at, TIMER, "limit", run, which, expire, weak=True, owner=run.due))
 
-    def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> None:
+    def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> Happening:
         """Make a request due."""
         run = item.run
         happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, item,
                               lambda: self._request(item), owner=run.due)  # fmt: skip
-        self.world.push(happening, first=first)
+        return self.world.push(happening, first=first)
 
     def go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
@@ -174,8 +182,16 @@ class Engine:
             item.target.command = commands[0]
             self._execute(item, item.target)
             return
-        if answer.timer is not None:
+        if run.timer is not None and run.timer.at != answer.timer:
+            self.world.call_off(run.timer)
+            run.timer = None
+        if answer.timer is not None and run.timer is None:
             self._body_timer(run, answer.timer)
+        if item.retries is not None:
+            run.pending.pop(item.retries.key, None)
+            item.retries.in_flight = False
+        if run.pending:
+            self._abandon(run, commands)
         if len(commands) == 1 and commands[0].op in EXECUTED and not commands[0].planned and not run.pending:
             self._execute(item, self._entry(run, commands[0]))
             return
@@ -197,21 +213,33 @@ class Engine:
             self.fact(run, "step.planned", entry.key, {"op": entry.op})
             self.request_at(Item(run, entry, 0), self.world.now, "step", first=first)
 
+    def _abandon(self, run: RunState, commands: Sequence[Command]) -> None:
+        """Steps that the body waits for no more, behind a timeout: they hold nobody up, and none is retried."""
+        wanted = {command.key for command in commands}
+        for entry in [entry for key, entry in run.pending.items() if key not in wanted]:
+            del run.pending[entry.key]
+            entry.abandoned = True
+            if entry.retry is not None:
+                self.world.call_off(entry.retry)
+
     def _body_timer(self, run: RunState, at: int) -> None:
         """A timer of the body itself (``asyncio.timeout``): a step without a name, of which only the body knows."""
         number = sum(1 for entry in run.stack if entry.op == TIMER_OP)
-        if number in run.timers:
+        if number >= self.limits.steps:
+            message = f"the body of {run.spec.id} has set more than {self.limits.steps:,} timers; it waits in a loop"
+            self.fail(run, self.failure_of(LimitError(message)))
             return
         entry = Entry(Command(f"timer {number}", "timer", number, TIMER_OP))
         run.entries[entry.key] = entry
 
         def fire() -> None:
             self.world.touch(run.key, "w")
+            run.timer = None
             entry.command.race = True
             self.fact(run, "timer.fired", "", {"number": number})
             self._saved(run, entry)
 
-        run.timers[number] = self.world.push(Happening(at, TIMER, "timer", run, str(number), fire, owner=run.due))
+        run.timer = self.world.push(Happening(at, TIMER, "timer", run, str(number), fire, owner=run.due))
 
     def _entry(self, run: RunState, command: Command) -> Entry:
         entry = run.entries.get(command.key)
@@ -237,20 +265,21 @@ class Engine:
         """The body itself failed: the request is tried again, or the run fails."""
         run, error = item.run, answer.error
         failure = self.failure_of(error)
-        retriable = getattr(error, "is_retriable", True) and item.attempt + 1 < run.spec.attempts
+        retriable = is_retriable(error) and item.attempt + 1 < run.spec.attempts
         self.fact(run, "body.failed", "", failure.wire())
         if retriable:
             self._retry(item, error)
         else:
             self.fail(run, failure)
 
-    def _retry(self, item: Item, error: BaseException | None) -> None:
+    def _retry(self, item: Item, error: BaseException | None, retries: Entry | None = None) -> Happening:
         run, target = item.run, item.target
         who = target.key if target is not None else ""
         pause = self._pause(run, who, item, error)
         again = Item(run, target, item.number)
         again.attempt = item.attempt + 1
-        self.request_at(again, self.world.now + pause, "step" if target is not None else "go on")
+        again.retries = retries
+        return self.request_at(again, self.world.now + pause, "step" if target is not None else "go on")
 
     def _pause(self, run: RunState, who: str, item: Item, error: BaseException | None) -> int:
         if isinstance(error, RetryAfterError):
@@ -291,20 +320,22 @@ class Engine:
         commutes = entry.command.positional and result.kind == VALUE
         self.world.touch(run.key, "c" if commutes else "w")
         if result.kind == VALUE:
+            if item.attempt and run.live is not None:
+                # Entered again behind a retried step, so that the body sees attempt 0, as it does without checkpoints.
+                run.spec.host.drop(run)
             self.save_value(run, entry, result.payload)
             return
         error = result.payload
         crashed = result.kind == CRASH
-        final = item.attempt + 1 >= run.spec.attempts or not getattr(error, "is_retriable", True)
+        final = item.attempt + 1 >= run.spec.attempts or not is_retriable(error)
         failure = self.failure_of(error)
         self.fact(run, "attempt.failed", entry.key, {"attempt": item.attempt, "error": failure.wire()})
         if isinstance(error, (UsageError, LimitError)):
             self.fail(run, failure)
         elif not final:
-            if item.target is None:
-                run.pending.pop(entry.key, None)
-                entry.in_flight = False
-            self._retry(item, error)
+            run.pending[entry.key] = entry
+            entry.in_flight = True
+            entry.retry = self._retry(item, error, entry if item.target is None else None)
         elif crashed:
             self.fail(run, failure)
         else:
@@ -314,7 +345,7 @@ class Engine:
         """An exception as a fact."""
         name = getattr(error, "name", None) if isinstance(error, DurableError) else None
         message = getattr(error, "message", None) if isinstance(error, DurableError) else None
-        kind = "non_retriable" if not getattr(error, "is_retriable", True) else "step"
+        kind = "step" if is_retriable(error) else "non_retriable"
         stack = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else None
         return Failure(
             name if isinstance(name, str) else type(error).__name__,
@@ -377,7 +408,7 @@ class Engine:
         run.stack.append(entry)
         run.pending.pop(entry.key, None)
         races = entry.command.race or not run.spec.optimize_parallelism
-        if not run.pending or races:
+        if (not run.pending and not entry.abandoned) or races:
             self.go_on(run, first=races and bool(run.pending))
 
     # -- a run ends ---------------------------------------------------------------------------------------------------
@@ -457,7 +488,17 @@ class Engine:
 
     def crash(self, run: RunState, entry: Entry, when: str) -> WorkerCrashError:
         """The error of an attempt that was lost."""
-        return WorkerCrashError(f"the worker was lost {when} step '{entry.key}' of {run.spec.id} was recorded")
+        moment = (
+            "before it had its effect" if when == "before" else "after it had its effect and before it was recorded"
+        )
+        return WorkerCrashError(f"the worker was lost at step '{entry.key}' of {run.spec.id}, {moment}")
+
+
+def is_retriable(error: BaseException) -> bool:
+    """Whether to try again; a group of errors is, if all that it holds are."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_retriable(one) for one in error.exceptions)
+    return bool(getattr(error, "is_retriable", True))
 
 
 def _megabytes(size: int) -> str:

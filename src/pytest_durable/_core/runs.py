@@ -160,13 +160,32 @@ class Entry:
         order: its place in the order of completion, once it is done.
         visible: how many completed steps the body had seen when this step was planned.
         in_flight: planned, started or waiting, and not yet done.
+        abandoned: the body waits for it no more.
+        retry: the happening in which a failed attempt is repeated.
         deaf: a script says that it hears nothing but its timeout.
         timer: the happening that ends it in time, if there is one.
     """
 
-    __slots__ = ("attempts", "command", "deaf", "done", "ended_at", "failure", "id", "in_flight", "index", "key", "op",
+    __slots__ = (
+        "abandoned",
+        "attempts",
+        "command",
+        "deaf",
+        "done",
+        "ended_at",
+        "failure",
+        "id",
+        "in_flight",
+        "index",
+        "key",
+        "op",
         "order",
-                 "started_at", "stored", "timer", "visible")  # fmt: skip
+        "retry",
+        "started_at",
+        "stored",
+        "timer",
+        "visible",
+    )  # fmt: skip
 
     def __init__(self, command: Command) -> None:
         self.key = command.key
@@ -181,6 +200,8 @@ class Entry:
         self.visible = 0
         self.stored: Stored = (None, None)
         self.deaf = False
+        self.abandoned = False
+        self.retry: Happening | None = None
         self.timer: Happening | None = None
         self.failure: Failure | None = None
         self.started_at: int | None = None
@@ -208,7 +229,9 @@ class RunState:
     """One run, from its trigger to its end.
 
     Invariants: ``stack`` only grows and holds the steps in the order in which they were recorded. ``asked`` is the
-    sequence of (key, op) in which the body asks for steps; every invocation must repeat it before it may add to it.
+    order in which the body asked for its steps first. Every invocation must repeat the sequence of the one before,
+    before it may add to it: ``branches`` holds that of the body and of each branch of a sync group, which are entered
+    one by one.
     ``pending`` holds the steps that the run waits for; empty, it means that an invocation is due or under way.
     """
 
@@ -234,9 +257,10 @@ class RunState:
         self.asked: list[str] = []
         self.asked_ops: list[str] = []
         self.sources: list[Source | None] = []
+        self.branches: dict[str, tuple[list[str], list[str]]] = {"": ([], [])}
         self.pending: dict[str, Entry] = {}
         self.due: dict[Happening, None] = {}
-        self.timers: dict[int, Happening] = {}
+        self.timer: Happening | None = None
         self.facts: list[Fact] = []
         self.sent: list[Any] = []
         self.parent: tuple[RunState, Entry] | None = None

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_durable import ANYTIME, Context, durable_function
 
-DEVIATIONS = 2
+DEVIATIONS = 1
 
 
 class Kitchen:

@@ -42,9 +42,7 @@ async def stations_bug(ctx: Context):
         count += 1
         await ctx.step.run(f"file-{count}", archive.file, count, value)
 
-    await ctx.group.parallel(
-        (lambda: one("north"), lambda: one("south")), parallel_mode=ParallelMode.RACE
-    )
+    await ctx.group.parallel((lambda: one("north"), lambda: one("south")), parallel_mode=ParallelMode.RACE)
 
 
 @durable_function("read-stations-numbered", trigger="hour/full")
@@ -53,9 +51,7 @@ async def stations_ok(ctx: Context):
         value = await ctx.step.run(f"read-{station}", archive.read, station)
         await ctx.step.run(f"file-{number}", archive.file, number, value)
 
-    await ctx.group.parallel(
-        (lambda: one(1, "north"), lambda: one(2, "south")), parallel_mode=ParallelMode.RACE
-    )
+    await ctx.group.parallel((lambda: one(1, "north"), lambda: one(2, "south")), parallel_mode=ParallelMode.RACE)
 
 
 def files_north_first(durable, stations):

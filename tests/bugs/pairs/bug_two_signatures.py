@@ -51,9 +51,7 @@ async def transfer_ok(ctx: Context):
     signers = []
     condition = "event.data.transfer == async.data.transfer"
     for _ in range(2):
-        signed = await ctx.step.wait_for_event(
-            "signature", event="transfer/signed", timeout="3d", if_exp=condition
-        )
+        signed = await ctx.step.wait_for_event("signature", event="transfer/signed", timeout="3d", if_exp=condition)
         if signed is None:
             return {"sent": False}
         signers.append(signed.data["director"])

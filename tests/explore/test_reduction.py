@@ -1,0 +1,122 @@
+"""The reduction of the exhaustive search: it finds exactly the outcomes that all orders together have."""
+
+import asyncio
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_durable import StepError, durable_function
+from pytest_durable.choosers import Every
+from pytest_durable.exploration import Explorer, Report, Trial, simulate
+from pytest_durable.choosers import Pruned
+
+KEYS = ("x", "y", None)
+
+
+def steps():
+    """A small body: steps that touch a key (or anything), in sequence or side by side, with a wait now and then."""
+    step = st.tuples(st.just("run"), st.sampled_from(KEYS))
+    failing = st.tuples(st.just("fail"), st.sampled_from(KEYS))
+    wait = st.tuples(st.just("wait"), st.sampled_from(("e", "f")))
+    send = st.tuples(st.just("send"), st.sampled_from(("e", "f", "start")))
+    leaf = st.one_of(step, step, wait, send, failing)
+    return st.lists(st.one_of(leaf, st.tuples(st.just("gather"), st.lists(leaf, min_size=2, max_size=3))),
+                    min_size=1, max_size=2)  # fmt: skip
+
+
+def execution(programs, sends, faults):
+    """A scenario of these programs, and what can be seen at its end."""
+
+    def scenario(sim):
+        stores = {key: [] for key in KEYS}
+        results = []
+
+        def make(number, program):
+            async def one(ctx, index, kind, what):
+                step_id = f"{kind}{number}{index}"
+                if kind == "run":
+                    sim.touches(step_id, what) if what else None
+                    return await ctx.step.run(step_id, touch, what, step_id)
+                if kind == "fail":
+                    sim.touches(step_id, what) if what else None
+                    try:
+                        return await ctx.step.run(step_id, fail, what, step_id)
+                    except StepError:
+                        return "failed"
+                if kind == "wait":
+                    event = await ctx.step.wait_for_event(step_id, event=what, timeout="1m")
+                    return event is not None
+                return len(await ctx.step.send_event(step_id, event_named(what)))
+
+            @durable_function(f"program-{number}", trigger="start" if number else None, retries=0)
+            async def body(ctx):
+                seen = []
+                for index, (kind, what) in enumerate(program):
+                    if kind == "gather":
+                        parts = [one(ctx, f"{index}{i}", *part) for i, part in enumerate(what)]
+                        seen.append(await asyncio.gather(*parts))
+                    else:
+                        seen.append(await one(ctx, index, kind, what))
+                return seen
+
+            return body
+
+        def touch(key, step_id):
+            stores[key].append(step_id)
+            return len(stores[key])
+
+        def fail(key, step_id):
+            stores[key].append(step_id)
+            raise ValueError(step_id)
+
+        bodies = [make(number, program) for number, program in enumerate(programs)]
+        sim.register(*bodies[1:])
+        runs = [sim.start(body) for body in bodies]
+        for name, at in sends:
+            sim.send(name, at=at)
+        sim.advance("5m")
+        results = sorted(f"{run.function_id} {run.status} {run.result} {run.error}" for run in sim.runs)
+        assert len(runs) == len(bodies)
+        return (tuple(results), tuple((key, tuple(store)) for key, store in stores.items()))
+
+    def outcomes(search, most=3000):
+        seen = set()
+
+        def execute(chooser):
+            sim = simulate(chooser, faults=faults)
+            try:
+                with sim:
+                    seen.add(scenario(sim))
+            except Pruned:
+                return Trial(sim, None, pruned=True)
+            return Trial(sim, None)
+
+        report = Report("every", 1)
+        Explorer(execute, search, report, max_schedules=most).run()
+        return seen, report
+
+    return outcomes
+
+
+def event_named(name):
+    from pytest_durable import Event
+
+    return Event(name)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(
+    programs=st.lists(steps(), min_size=1, max_size=2),
+    sends=st.lists(st.tuples(st.sampled_from(("e", "f", "start")), st.sampled_from((0, 60_000))), max_size=2),
+    faults=st.sampled_from(((), ("lost_ack",))),
+)
+def test_the_reduced_search_finds_the_outcomes_of_all_orders(programs, sends, faults):
+    """For small programs the outcomes under sleep sets are those of the search that leaves nothing out."""
+    outcomes = execution(programs, sends, faults)
+    everything, unreduced = outcomes(Every(reduce=False), most=800)
+    if not unreduced.complete:
+        return
+    found, reduced = outcomes(Every())
+    assert reduced.complete
+    assert found == everything
+    assert reduced.schedules <= unreduced.schedules
