@@ -68,13 +68,12 @@ def nothing() -> None:
     """What a sleep does."""
 
 
-def drive(body: Body) -> Any:
-    """Run a body to its end, entering it from the top after every step.
+def run_with(body: Body, memo: dict[str, Any]) -> Any:
+    """Run a body to its end, entering it from the top after every step; the memo fills on the way.
 
     Returns:
         What the body returned. Whatever the body or a handler raises passes through.
     """
-    memo: dict[str, Any] = {}
     while True:
         coro = body(FloorContext(memo))
         try:
@@ -85,14 +84,6 @@ def drive(body: Body) -> Any:
         memo[pending.key] = pending.handler(*pending.args)
 
 
-def steps_of(body: Body) -> list[str]:
-    """The keys of the steps that a body takes, in order; for comparing drivers."""
-    memo: dict[str, Any] = {}
-    while True:
-        coro = body(FloorContext(memo))
-        try:
-            pending = coro.send(None)
-        except StopIteration:
-            return list(memo)
-        coro.close()
-        memo[pending.key] = pending.handler(*pending.args)
+def drive(body: Body) -> Any:
+    """The result of a body, run with an empty memo."""
+    return run_with(body, {})

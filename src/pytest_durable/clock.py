@@ -76,20 +76,9 @@ class Freezegun:
         self._freezer.stop()
 
 
-class Off:
-    """No patching: only ``sim.now`` is virtual."""
-
-    def __init__(self, micros: int) -> None:
-        del micros
-
-    def move(self, micros: int) -> None:
-        """Nothing to show."""
-
-    def stop(self) -> None:
-        """Nothing to undo."""
-
-
-BACKENDS: dict[str, Callable[[int], Backend]] = {"time-machine": TimeMachine, "freezegun": Freezegun, "off": Off}
+BACKENDS: dict[str, Callable[[int], Backend]] = {"time-machine": TimeMachine, "freezegun": Freezegun}
+NAMES = (*BACKENDS, "off")
+"""What ``clock=`` takes; with "off" only ``sim.now`` is virtual."""
 
 
 def freezegun_is_active() -> bool:
@@ -111,7 +100,19 @@ def default_start() -> datetime:
 
 
 _stack: list[Clock] = []
-_shared: dict[str, Backend] = {}
+_shown: list[tuple[str, Backend]] = []
+"""The backend that is at work, if one is, with its name."""
+
+
+def _show_top() -> None:
+    """Make the process believe in the instant of the clock on top, by that clock's backend; in real time without one."""
+    wanted = _stack[-1].kind if _stack else "off"
+    if _shown and _shown[0][0] != wanted:
+        _shown.pop()[1].stop()
+    if _shown:
+        _shown[0][1].move(_stack[-1].micros)
+    elif wanted != "off":
+        _shown.append((wanted, BACKENDS[wanted](_stack[-1].micros)))
 
 
 class Clock:
@@ -127,19 +128,19 @@ class Clock:
     """
 
     def __init__(self, micros: int, backend: str | None = None) -> None:
-        if backend is not None and backend not in BACKENDS:
-            msg = f"clock={backend!r} is not a backend; use one of {', '.join(map(repr, BACKENDS))}"
+        if backend is not None and backend not in NAMES:
+            msg = f"clock={backend!r} is not a backend; use one of {', '.join(map(repr, NAMES))}"
             raise UsageError(msg)
         self.micros = micros
-        self.backend = backend
+        self.kind = backend
         self.sleeper: Callable[[int], None] | None = None
         """What a ``time.sleep`` does while a step of this simulation is executed; None outside."""
 
     def show(self, micros: int) -> None:
         """Show an instant from now on."""
         self.micros = micros
-        if _stack and _stack[-1] is self:
-            _shared["backend"].move(micros)
+        if _stack and _stack[-1] is self and _shown:
+            _shown[0][1].move(micros)
 
     @contextmanager
     def on_top(self) -> Iterator[None]:
@@ -152,12 +153,10 @@ class Clock:
 
     def enter(self) -> None:
         """Go on top of the stack."""
-        if not _stack:
-            name = self.backend or ("freezegun" if freezegun_is_active() else "time-machine")
-            _shared["backend"] = BACKENDS[name](self.micros)
-        else:
-            _shared["backend"].move(self.micros)
+        if self.kind is None:
+            self.kind = "freezegun" if freezegun_is_active() else "time-machine"
         _stack.append(self)
+        _show_top()
 
     def leave(self) -> None:
         """Leave the stack; the clock below is shown again."""
@@ -165,10 +164,7 @@ class Clock:
             if _stack[index] is self:
                 del _stack[index]
                 break
-        if not _stack:
-            _shared.pop("backend").stop()
-        else:
-            _shared["backend"].move(_stack[-1].micros)
+        _show_top()
 
 
 def virtual_sleep(seconds: float) -> None:

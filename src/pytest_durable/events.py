@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 RESERVED = "inngest/"
 MOST_NAME = 512
+FIRST_TS, LAST_TS = 315_532_800_000, 4_102_444_800_000
+"""The server takes times of events from 1980 to 2100."""
 
 
 class Event:
@@ -124,8 +126,8 @@ def outgoing(event: object, who: str, limit: int) -> dict[str, Any]:
         msg = f"{who}: the event name {name[:30]!r}... has {len(name)} characters; {MOST_NAME} are allowed"
         raise UsageError(msg)
     ts = getattr(event, "ts", 0) or 0
-    if not isinstance(ts, int) or isinstance(ts, bool) or ts < 0:
-        msg = f"{who}: ts={ts!r} of event {name!r} is not a number of milliseconds since 1970"
+    if not isinstance(ts, int) or isinstance(ts, bool) or (ts and not FIRST_TS <= ts < LAST_TS):
+        msg = f"{who}: ts={ts!r} of event {name!r} is not a number of milliseconds since 1970, between 1980 and 2100"
         raise UsageError(msg)
     stored, size = wire.store(dict(getattr(event, "data", None) or {}), f"{who}: the data of event {name!r}")
     if size > limit:

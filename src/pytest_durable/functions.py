@@ -115,6 +115,8 @@ class Throttle:
 
 TriggerLike = str | TriggerEvent | TriggerCron
 
+MOST_TRIGGERS, MOST_CANCELS = 10, 5
+
 FLOW_CONTROL = ("concurrency", "throttle", "rate_limit", "debounce", "batch_events", "priority", "singleton",
                 "idempotency")  # fmt: skip
 """Configuration that the simulation takes and does not act on yet; it says so when such a function is first used."""
@@ -197,6 +199,13 @@ def durable_function(
     _check_id(fn_id)
     if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
         msg = f"function {fn_id!r}: retries={retries!r} is not a number from 0 to {MOST_RETRIES}"
+        raise UsageError(msg)
+    for what, listed, most in (("trigger", trigger, MOST_TRIGGERS), ("cancel", cancel, MOST_CANCELS)):
+        if len(_listed(listed)) > most:
+            msg = f"function {fn_id!r}: {what} has {len(_listed(listed))} entries; the server takes {most}"
+            raise UsageError(msg)
+    if on_failure is not None and not callable(on_failure):
+        msg = f"function {fn_id!r}: on_failure={on_failure!r} is not callable; give a function that takes a context"
         raise UsageError(msg)
     limits = timeouts or Timeouts()
     not_simulated = [option for option in FLOW_CONTROL if given[option] is not None]

@@ -54,6 +54,10 @@ class StepLoop(VirtualLoop):
         return future
 
 
+GUARD = StepLoop("a step", 0, None)  # type: ignore[abstract, arg-type]  # nothing runs on it
+"""The running loop, as a sync handler sees it."""
+
+
 def call(
     handler: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], clock: Clock, where: str, bound: int
 ) -> tuple[Any, BaseException | None, int]:
@@ -68,13 +72,16 @@ def call(
     before, clock.sleeper = clock.sleeper, step_time.sleep
     value, error = None, None
     try:
+        events._set_running_loop(GUARD)  # noqa: SLF001 - so that asyncio.run and its like are refused inside a step
         value = handler(*args, **kwargs)
+        events._set_running_loop(None)  # noqa: SLF001 - as above
         if inspect.isawaitable(value):
             # Abstract for type checkers only; what is not there refuses by name.
             value = _await(value, StepLoop(where, bound, step_time))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
-        error = raised
+        error = _in_words(raised, where)
     finally:
+        events._set_running_loop(None)  # noqa: SLF001 - as above
         clock.sleeper = before
         if step_time.elapsed:
             clock.show(step_time.began)
@@ -103,6 +110,20 @@ def _await(awaitable: Any, loop: StepLoop) -> Any:
     finally:
         loop.abandon()
         events._set_running_loop(outer)  # noqa: SLF001 - as above
+
+
+def _in_words(error: BaseException, where: str) -> BaseException:
+    """What asyncio says of loops, in the words of whoever wrote the step."""
+    text = str(error)
+    if isinstance(error, RuntimeError) and "attached to a different loop" in text:
+        what = "awaits a future of another event loop"
+    elif isinstance(error, RuntimeError) and "from a running event loop" in text:
+        what = "starts an event loop of its own"
+    else:
+        return error
+    refused = UsageError(f"{where} {what}, which has no virtual time; make its handler async and await there. {text}")
+    refused.__cause__ = error
+    return refused
 
 
 async def _wrapped(awaitable: Any) -> Any:

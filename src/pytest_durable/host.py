@@ -171,7 +171,6 @@ class NativeHost:
     def _judge(self, invocation: Invocation, answer: Answer, target: Entry | None) -> Answer:
         """What an answer is worth: a doomed run fails, a targeted step must be there, earlier steps must be again."""
         run = invocation.run
-        run.passed = max(run.passed, invocation.resolved)
         if invocation.doom is not None:
             return Raised(invocation.doom)
         if target is not None:
@@ -370,6 +369,9 @@ class Body:
             self.loop.abandon()
         if self.result is None:
             close_quietly(self.coro)
+        for coro in invocation.hits:
+            if coro.cr_frame is not None:
+                close_quietly(coro)
         if len(invocation.made) > len(invocation.calls):
             for coro, call in invocation.made.items():
                 if not call.started:

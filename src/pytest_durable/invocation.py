@@ -76,7 +76,7 @@ class Invocation:
     Attributes:
         limit: how many completed steps the body may see; None for all. A step that was planned is executed in an
             invocation that sees what the planning one saw.
-        resolved: how many steps have been answered from the memo so far.
+        logged: how many lines the body has logged so far.
         loop: the event loop, from the moment at which the body uses asyncio.
         calls: the steps that the memo does not answer, in the order in which they were asked for.
         doom: an error that ends the run whatever the body does with it.
@@ -88,19 +88,21 @@ class Invocation:
         "branch_name",
         "calls",
         "doom",
+        "hits",
         "interrupted",
         "known",
         "last",
         "limit",
         "limits",
+        "logged",
         "loop",
         "made",
         "phase",
         "position",
-        "resolved",
         "run",
         "seen",
         "spec_of",
+        "uses",
         "waiting",
     )  # fmt: skip
 
@@ -116,7 +118,9 @@ class Invocation:
         self.position = 0
         self.branch = run.branches[""]
         self.branch_name = ""
-        self.resolved = 0
+        self.logged = 0
+        self.uses: dict[str, int] = {}
+        self.hits: list[Any] = []
         self.last: Entry | None = None
         self.loop: VirtualLoop | None = None
         self.calls: list[Call] = []
@@ -151,6 +155,8 @@ class Invocation:
                 key = f"{step_id}:{index}"
             seen[step_id] = index + 1
             seen[key] = 1
+            index = self.uses.get(step_id, 1)
+            self.uses[step_id] = index + 1
         position = self.position
         self.position = position + 1
         asked, ops = self.branch
@@ -189,15 +195,15 @@ class Invocation:
         name = self.run.spec.id
         if not isinstance(step_id, str) or not step_id:
             msg = f'a step of {name} has the id {step_id!r}; an id is text, as in ctx.step.run("charge-card", charge)'
-        elif self.phase is CLOSED:
+        elif self.phase is CLOSED and self.run.executing:
             msg = (
-                f"step '{step_id}' of {name} is asked for outside the body of its run (the run {self.run.status}); "
-                "steps belong into the body, and every one is awaited there"
+                f"step '{step_id}' is asked for inside step '{self.run.executing}' of {name}; steps cannot be nested: "
+                "return from the outer step first, or call a plain function there"
             )
         else:
             msg = (
-                f"step '{step_id}' is asked for inside {self.phase} of {name}; steps cannot be nested: "
-                "return from the outer step first, or call a plain function there"
+                f"step '{step_id}' of {name} is asked for outside the body of its run (the run {self.run.status}); "
+                "steps belong into the body, and every one is awaited there"
             )
         raise UsageError(msg)
 
@@ -242,6 +248,14 @@ class Invocation:
         if self.position < len(asked):
             raise divergence(run, run.asked.index(asked[self.position]), None, None)
         if returned:
+            for coro in self.hits:
+                if coro.cr_frame is not None and coro.cr_frame.f_locals.get("entry") is not None:
+                    key = coro.cr_frame.f_locals["entry"].key
+                    msg = (
+                        f"step '{key}' of {run.spec.id} was awaited in an earlier invocation and is never awaited in this "
+                        f"one, at {source_of(run, key)}; await it every time"
+                    )
+                    raise UsageError(msg)
             for call in self.made.values():
                 if not call.started:
                     msg = (
@@ -259,7 +273,13 @@ class Invocation:
             return None
         return entry
 
-    async def hit(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
+    def hit(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Coroutine[Any, Any, Any]:
+        """A coroutine that answers a step from the memo."""
+        coro = self._hit(entry, convert)
+        self.hits.append(coro)
+        return coro
+
+    async def _hit(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
         """Answer a step from the memo: at once, or in the order of completion where tasks or timers run beside it."""
         loop = self.loop
         if loop is not None and (loop.made or loop.timers):
@@ -270,7 +290,6 @@ class Invocation:
 
     def answer(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
         """The result of a recorded step, as a fresh copy; or its failure as an exception."""
-        self.resolved += 1
         self.last = entry
         failure = entry.failure
         if failure is not None:
@@ -318,10 +337,6 @@ class Invocation:
             return self.last.ended_at
         return self.run.started_at or self.now
 
-    def replaying(self) -> bool:
-        """Whether an earlier invocation has passed the place at which the body is."""
-        return self.resolved <= self.run.passed
-
 
 def caller() -> Source | None:
     """The first frame outside this package: where the author wrote the call."""
@@ -367,12 +382,25 @@ def divergence(run: RunState, position: int, now: tuple[str, str] | None, where:
 
 
 class ReplayLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger that writes a line when the body reaches it first, and is silent while it replays."""
+    """A logger that writes a line when the body reaches it first, and is silent while it replays.
+
+    A body that is entered again makes the same calls in the same order, so it is their number that tells.
+    """
 
     def __init__(self, logger: logging.Logger, invocation: Invocation) -> None:
         super().__init__(logger, {})
         self._invocation = invocation
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of logging
-        """False while the body replays."""
-        return not self._invocation.replaying() and super().isEnabledFor(level)
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Write a line, unless an earlier invocation of the body has written it."""
+        invocation = self._invocation
+        if invocation.phase is BODY:
+            number, invocation.logged = invocation.logged, invocation.logged + 1
+            if number < invocation.run.logged:
+                return
+            invocation.run.logged = number + 1
+        super().log(level, msg, *args, **kwargs)
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        """What is written, with the author's own ``extra``."""
+        return msg, kwargs

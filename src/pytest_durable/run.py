@@ -90,6 +90,8 @@ class StepRecord:
 
 
 def _input(command: Any) -> Any:
+    if getattr(command, "kwargs", None):
+        return dict(command.kwargs) if not command.args else [*command.args, command.kwargs]
     for part in ("args", "events", "data", "event", "signal", "until", "length"):
         value = getattr(command, part, None)
         if value is not None:

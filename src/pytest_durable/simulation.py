@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
 from ._core.errors import UnusedScriptError, UsageError
@@ -301,9 +302,10 @@ class Simulation:
             return
 
         def fire() -> None:
-            wire = {"name": "inngest/scheduled.timer", "data": {"cron": trigger.text}, "ts": tick // MILLISECOND}
-            wire["id"] = as_datetime(tick).isoformat()
-            self.engine.answers.tick(spec, wire)
+            data = {"cron": trigger.text}
+            ticked = {"name": "inngest/scheduled.timer", "data": data, "ts": tick // MILLISECOND}
+            ticked["id"] = as_datetime(tick).isoformat()
+            self.engine.answers.tick(spec, ticked)
             self._schedule_tick(spec, trigger, number, tick)
 
         subject = _Named(spec.id, spec.id)
@@ -318,13 +320,14 @@ class Simulation:
         spec = self._spec_of(function, "start")
         if event is None or isinstance(event, dict):
             named = next((trigger.event for trigger in spec.triggers if trigger.event), "durable/start")
-            event = Event(named if not named.startswith("inngest/") else "durable/start", event)
+            plain = not named.startswith("inngest/") and "*" not in named
+            event = Event(named if plain else "durable/start", event)
         self._sent += 1
-        wire = self._wired(event, f"start({spec.id})")[0]
+        given = self._wired(event, f"start({spec.id})")[0]
         wired = self.engine.answers.make_event(
-            wire["name"], wire["data"], f"start {self._sent}", wire["id"], wire["ts"]
+            given["name"], given["data"], f"start {self._sent}", given["id"], given["ts"]
         )
-        return self._run(self.engine.create(spec, [wired], f"start {self._sent}", wire["ts"] * MILLISECOND))
+        return self._run(self.engine.create(spec, [wired], f"start {self._sent}", given["ts"] * MILLISECOND))
 
     def run(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Any:
         """``start(...).wait()``: the result of the run."""
@@ -376,12 +379,11 @@ class Simulation:
             msg = f"send: data= and id= go with the name of an event; put them into {event!r}"
             raise UsageError(msg)
         answers, ids = self.engine.answers, []
-        for wire in self._wired(event, "send"):
+        for given in self._wired(event, "send"):
             self._sent += 1
             who = f"test {self._sent}"
             moment, closes = self._moment(at, "send: at")
-            wired = answers.make_event(wire["name"], wire["data"], who, wire["id"], wire["ts"] or moment // MILLISECOND)
-            sent = answers.make_sending(wired, who, None, moment)
+            sent = answers.make_sending(given, who, None, moment)
             self._put(answers.arrival(sent, moment), at, closes)
             ids.append(sent.id)
         return ids
@@ -396,6 +398,7 @@ class Simulation:
         if not isinstance(name, str) or not name:
             msg = f"signal: {name!r} is not the name of a signal"
             raise UsageError(msg)
+        data = wire.copy(data, f"signal({name!r}): data")
         self._sent += 1
         moment, closes = self._moment(at, "signal: at")
         subject = _Named(f"test {self._sent}", name)
@@ -405,6 +408,9 @@ class Simulation:
     def cancel(self, run: Run, *, at: Duration | datetime | Between | None = None) -> None:
         """Cancel a run. What is in flight still happens, and nobody hears of it."""
         state = run._state  # noqa: SLF001 - the simulation made it
+        if self._runs.get(state.id) is not run:
+            msg = f"cancel: {run!r} is a run of another simulation; cancel it there"
+            raise UsageError(msg)
         self._sent += 1
         moment, closes = self._moment(at, "cancel: at")
         self._put(Happening(moment, NEWS, "cancel", state, f"test {self._sent}",
@@ -439,9 +445,8 @@ class Simulation:
     def _react(self, kind: str, what: Any, data: Any, at: int, who: str, run: RunState) -> None:
         answers = self.engine.answers
         if kind == "send":
-            wire = self._wired(what, "on_wait")[0]
-            wired = answers.make_event(wire["name"], wire["data"], who, wire["id"], wire["ts"] or at // MILLISECOND)
-            self.world.push(answers.arrival(answers.make_sending(wired, who, None, at), at))
+            given = self._wired(what, "on_wait")[0]
+            self.world.push(answers.arrival(answers.make_sending(given, who, None, at), at))
         elif kind == "signal":
             self.world.push(Happening(at, NEWS, "signal", _Named(who, what), "",
                                       lambda: answers.signal_arrives(what, data)))  # fmt: skip

@@ -95,10 +95,15 @@ class TestStage:
         world = self.world
         if world.footprint is not None:
             self._touch(entry, handler)
+        run = self.engine.current
         self.executing = entry
+        if run is not None:
+            run.executing = entry.key
         bound = self.engine.limits.callbacks_per_invocation
         value, error, elapsed = call(handler, args, kwargs, self.clock, where, bound)
         self.executing = None
+        if run is not None:
+            run.executing = ""
         if error is not None:
             return Result(ERROR, error, elapsed)
         return Result(VALUE, value, elapsed)

@@ -90,6 +90,9 @@ class Commands:
         if not isinstance(event, str) or not event:
             msg = f'{where}: event={event!r} is not the name of an event, such as "order/approved"'
             raise UsageError(msg)
+        if if_exp is not None and not isinstance(if_exp, str):
+            msg = f'{where}: if_exp={if_exp!r} is not an expression; write text, such as "async.data.ok == true"'
+            raise UsageError(msg)
         if if_exp is not None and match is not None:
             msg = f"{where} has both if_exp and match; put the condition of match into if_exp"
             raise UsageError(msg)
@@ -141,7 +144,10 @@ class Commands:
         self, key: str, step_id: str, index: int, function_id: str, spec: Any, data: Any, timeout: Any
     ) -> Invoke:
         where = self._where(key)
-        payload = Event("invoke", data).data
+        if data is not None and not isinstance(data, dict):
+            msg = f"{where}: data={data!r} is a {type(data).__name__}; give a dict, which becomes the data of its event"
+            raise UsageError(msg)
+        payload = data or {}
         if payload:
             payload = outgoing_all(Event("invoke", payload), where, self._invocation.limits.step_bytes, 1)[0]["data"]
         limit = None if timeout is None else duration(timeout, f"{where}: timeout")
@@ -287,7 +293,7 @@ class AI:
         entry = invocation.memo(key)
         if entry is not None:
             return invocation.hit(entry, None)
-        return invocation.ask(Execute(key, step_id, index, RUN, fn, args, kwargs), None)
+        return invocation.ask(Commands(invocation)._execute(key, step_id, index, RUN, fn, args, kwargs), None)  # noqa: SLF001
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Coroutine[Any, Any, Any]:
         """Ask a model through the server. In a test its answer is scripted: ``durable.step(id).returns(...)``."""
@@ -500,7 +506,11 @@ class AISync:
     def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As ``AI.wrap``."""
         key, index = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
-        return self._step._take(key, lambda: Execute(key, step_id, index, RUN, fn, args, kwargs), None)  # noqa: SLF001
+        return self._step._take(  # noqa: SLF001 - as above
+            key,
+            lambda: self._step._execute(key, step_id, index, RUN, fn, args, kwargs),  # noqa: SLF001 - as above
+            None,
+        )
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Any:
         """As ``AI.infer``."""

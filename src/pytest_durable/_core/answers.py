@@ -98,7 +98,7 @@ class Answers:
         wait: WaitForSignal = entry.command  # type: ignore[assignment]  # as above
         self.world.touch(f"signal {wait.signal}", "w")
         holder = self.listeners.signals.get(wait.signal)
-        if holder is not None and holder[0] is not run and not wait.replace:
+        if holder is not None and holder[1] is not entry and not wait.replace:
             message = (
                 f"step '{entry.key}' waits for the signal {wait.signal!r}, for which {holder[0].name} already waits "
                 f"in step '{holder[1].key}'; use on_conflict=\"replace\" or another name"
@@ -138,10 +138,9 @@ class Answers:
         wire = self.make_event("inngest/function.invoked", {**invoke.data, "_inngest": {"fn_id": spec.id}},
                                f"{run.id} {entry.key}")  # fmt: skip
         event = BusEvent(wire, wire["id"], self.world.now, run)
-        self.events.append(event)
 
         def deliver() -> None:
-            event.arrived = True
+            self.deliver(event)
             child = self.engine.create(spec, [event.copy()], f"{run.id} {entry.key}")
             child.parent = (run, entry)
             event.outcome.started.append(spec.id)
@@ -189,9 +188,19 @@ class Answers:
             "ts": ts or now,
         }
 
-    def make_sending(self, wire: dict[str, Any], who: str, sender: RunState | None, at: int) -> BusEvent:
-        """An event that is about to be sent. What befalls it when it arrives is up to the stage."""
-        return BusEvent(wire, chance.ulid(at // MILLISECOND, self.engine.seed, f"sent {who}"), at, sender)
+    def make_sending(self, given: dict[str, Any], who: str, sender: RunState | None, at: int) -> BusEvent:
+        """An event that is about to be sent, from its name, data, id and ts; without an id it gets that of its sending.
+
+        What befalls it when it arrives is up to the stage.
+        """
+        sending = chance.ulid(at // MILLISECOND, self.engine.seed, f"sent {who}")
+        wire = {
+            "data": given["data"],
+            "id": given["id"] or sending,
+            "name": given["name"],
+            "ts": given["ts"] or at // MILLISECOND,
+        }
+        return BusEvent(wire, sending, at, sender)
 
     def tick(self, spec: FunctionSpec, wire: dict[str, Any]) -> None:
         """Start a function for a tick of its cron; one tick starts it once."""
@@ -238,9 +247,11 @@ class Answers:
         event.sent_at = self.world.now
         self.events.append(event)
         self.world.touch(f"event {event.name}", "r")
+        # The listeners as they are before the event starts anything: it does not cancel the run that it starts.
+        pauses = self.listeners.pauses(event.name)
         for spec, triggers in self.listeners.triggered(event.name):
             self._trigger(event, spec, triggers)
-        for pause in self.listeners.pauses(event.name):
+        for pause in pauses:
             self._answer_pause(event, pause)
 
     def _trigger(self, event: BusEvent, spec: FunctionSpec, triggers: list[Any]) -> None:
@@ -317,8 +328,7 @@ class Answers:
         ids = []
         for number, wanted in enumerate(command.events):
             who = f"{run.id} {entry.key} {entry.attempts} {number}"
-            wire = self.make_event(wanted["name"], wanted["data"], who, wanted.get("id", ""), wanted.get("ts", 0))
-            event = self.make_sending(wire, who, run, self.world.now)
+            event = self.make_sending(wanted, who, run, self.world.now)
             self.world.push(self.arrival(event, self.world.now))
             run.sent.append(event)
             ids.append(event.id)
@@ -330,7 +340,7 @@ class Answers:
     def describe_wait(entry: Entry, now: int) -> str:
         """A waiting step, since when, and what would satisfy it."""
         command: Any = entry.command
-        since = f"since {duration_text(now - (entry.started_at or now))}"
+        since = f"since {duration_text(now - entry.started_at)}" if entry.started_at is not None else "from now"
         if entry.op == WAIT:
             condition = f" for which {command.condition} holds" if command.condition else ""
             return f"'{entry.key}' waits {since} for an event {command.event!r}{condition}"

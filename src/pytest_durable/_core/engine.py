@@ -113,6 +113,7 @@ class Engine:
         self._names[who] = same + 1
         run_id = chance.ulid(world.now // MILLISECOND, self.seed, f"run {spec.id} {who} {same}")
         run = RunState(run_id, spec, events, world.now)
+        run.bytes = sum(len(text) for text in run.event_texts) if len(events) > 1 or len(events[0]["data"]) else 0
         run.checkpoint = self.checkpoint or spec.checkpointing
         run.surroundings = self.surroundings
         self.runs.append(run)
@@ -362,7 +363,8 @@ class Engine:
         limits = self.limits
         try:
             stored, size = wire.store(value, f"step '{entry.key}' of {run.spec.id}")
-            run.bytes += size
+            if entry.op in EXECUTED:
+                run.bytes += size
             if size > limits.step_bytes or run.bytes > limits.run_bytes:
                 raise self._too_large(run, entry, size)
         except (UsageError, LimitError) as error:
@@ -386,6 +388,12 @@ class Engine:
         """Record a result that has crossed the wire."""
         if entry.done or run.ended_at is not None:
             return
+        if entry.op not in EXECUTED and stored[1] is not None:
+            # What a step returned was counted when it crossed the wire; what came from outside is counted here.
+            run.bytes += len(stored[1])
+            if run.bytes > self.limits.run_bytes:
+                self.fail(run, self.failure_of(self._too_large(run, entry, 0)))
+                return
         entry.stored = stored
         self.fact(run, "step.completed", entry.key, {"op": entry.op, "output": wire.load(stored)})
         self._saved(run, entry)
@@ -502,4 +510,4 @@ def is_retriable(error: BaseException) -> bool:
 
 
 def _megabytes(size: int) -> str:
-    return f"{size // (1024 * 1024)} MB ({size:,} bytes)"
+    return f"{size // (1024 * 1024)} MB ({size:,} bytes)" if size >= 1024 * 1024 else f"{size:,} bytes"

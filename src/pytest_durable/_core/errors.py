@@ -77,6 +77,17 @@ class RetryAfterError(DurableError):
 
     def __init__(self, message: str, retry_after: int | timedelta | datetime, quiet: bool = False) -> None:  # noqa: FBT001, FBT002
         super().__init__(message)
+        fits = isinstance(retry_after, int) and not isinstance(retry_after, bool) and retry_after >= 0
+        if hasattr(retry_after, "utcoffset"):
+            fits = retry_after.utcoffset() is not None
+        elif hasattr(retry_after, "total_seconds"):
+            fits = retry_after.total_seconds() >= 0
+        if not fits:
+            msg = (
+                f"RetryAfterError({message!r}): retry_after={retry_after!r} is not a moment to try again; give whole "
+                "milliseconds, a timedelta or an aware datetime"
+            )
+            raise UsageError(msg)
         self.message = message
         self.retry_after = retry_after
         self.quiet = quiet
@@ -141,6 +152,8 @@ class RunStuck(DurableError):
 
 class BoundReachedError(DurableError):
     """A drive handled more happenings than its bound: a livelock or a storm, named by the message."""
+
+    is_retriable = False
 
 
 class DurabilityError(DurableError, AssertionError):

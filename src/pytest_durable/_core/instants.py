@@ -14,6 +14,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
+LONGEST = 1_000_000 * DAY
+"""The longest duration: the calendar of Python ends with the year 9999."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -50,6 +52,9 @@ def duration(value: object, what: str = "duration") -> int:
         raise UsageError(msg)
     if micros < 0:
         msg = f"{what}: {value!r} is negative; a duration goes forward"
+        raise UsageError(msg)
+    if micros > LONGEST:
+        msg = f"{what}: {value!r} is longer than {LONGEST // DAY:,} days; no simulation goes that far"
         raise UsageError(msg)
     return micros
 

@@ -251,7 +251,8 @@ class RunState:
         self.invocations = 0
         self.attempt = 0
         self.bytes = 0
-        self.passed = -1
+        self.logged = 0
+        self.executing = ""
         self.entries: dict[str, Entry] = {}
         self.stack: list[Entry] = []
         self.asked: list[str] = []

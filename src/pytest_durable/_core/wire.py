@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from .errors import SerializationError
@@ -14,7 +15,8 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 WIDEST = 60
 """How much of a value a message shows."""
 
-_SCALARS = (str, int, bool, type(None))
+SMALL = 10**18
+"""Whole numbers below this need no way over the wire to be known to survive it."""
 
 
 def store(value: object, who: str) -> tuple[Stored, int]:
@@ -32,8 +34,11 @@ def store(value: object, who: str) -> tuple[Stored, int]:
     Raises:
         SerializationError: JSON cannot carry it; the message names ``who``, the place and the type.
     """
-    if type(value) in _SCALARS:
-        return (value, None), len(value) + 2 if type(value) is str else 8
+    kind = type(value)
+    if kind is str:
+        return (value, None), len(encode_basestring_ascii(value))  # type: ignore[arg-type]  # it is a str
+    if value is None or kind is bool or (kind is int and -SMALL < value < SMALL):  # type: ignore[operator]  # an int
+        return (value, None), len(repr(value))
     try:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -57,7 +62,13 @@ def copy(value: object, who: str) -> Any:
 
 
 def _explain(value: object, who: str, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return f"{who}: the value is nested too deeply for JSON; return a flatter one"
     place, found = _culprit(value, "", 0) or ("", value)
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        return f"{who}: a whole number is too long for JSON; return it as text"
+    if isinstance(error, ValueError) and "ircular" in str(error):
+        return f"{who}: the value contains itself, which JSON cannot carry; return a plain tree"
     shown = repr(found)
     shown = shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + "..."
     where = f" at {place.lstrip('.')}" if place else ""
@@ -65,8 +76,6 @@ def _explain(value: object, who: str, error: Exception) -> str:
         return f"{who}: JSON has no {shown}{where}; return None or a text in its place"
     if place.endswith("(key)"):
         return f"{who}: {shown} ({type(found).__name__}) cannot be a key in JSON{where}; use text"
-    if isinstance(error, ValueError) and "ircular" in str(error):
-        return f"{who}: the value contains itself{where}, which JSON cannot carry; return a plain tree"
     return (
         f"{who}: JSON cannot carry {shown} ({type(found).__name__}){where}; "
         "return text, numbers, lists and dicts, for example value.isoformat() or str(value)"
@@ -79,7 +88,7 @@ def _culprit(value: object, place: str, depth: int) -> tuple[str, object] | None
         return place, value
     if isinstance(value, dict):
         for key, part in value.items():
-            if not isinstance(key, (str, int, float, bool, type(None))):
+            if not isinstance(key, (str, int, float, bool, type(None))) or key != key:  # noqa: PLR0124 - NaN
                 return f"{place}.(key)", key
             if found := _culprit(part, f"{place}.{key}", depth + 1):
                 return found
