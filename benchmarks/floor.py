@@ -2,8 +2,9 @@
 
 The bodies are the ones that the engine runs, the very same function objects: they take a context and await
 ``ctx.step.run`` and ``ctx.step.sleep``. The driver enters the body from the top, stops at the first step that the dict
-does not know, calls its handler, puts the result into the dict and enters again. Nothing here is slowed down on purpose,
-and nothing is left out that a memoising driver cannot do without: reused ids count up, a failed handler fails the run.
+does not know, calls its handler, puts the result into the dict and enters again. Nothing here is slowed down on
+purpose, and nothing is left out that a memoising driver cannot do without: reused ids count up, a failed handler fails
+the run.
 
 What an engine does beyond this (JSON, retries, a clock, order, history, limits, checks of every replay) is what the
 ratio of ``run.py`` is the price of.

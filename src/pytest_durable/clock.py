@@ -105,8 +105,8 @@ _shown: list[tuple[str, Backend]] = []
 
 
 def _show_top() -> None:
-    """Make the process believe in the instant of the clock on top, by that clock's backend; in real time without one."""
-    wanted = _stack[-1].kind if _stack else "off"
+    """Make the process believe in the instant of the clock on top, by its backend; in real time without one."""
+    wanted = (_stack[-1].kind or "off") if _stack else "off"
     if _shown and _shown[0][0] != wanted:
         _shown.pop()[1].stop()
     if _shown:

@@ -353,10 +353,9 @@ class Body:
         return Asked(commands, due)
 
     def _mark_positional(self) -> None:
-        made = self.invocation.made
         for task in self.loop.made:
-            call = made.get(task.get_coro())
-            if call is not None and not call.command.race:
+            call = getattr(task.get_coro(), "call", None)
+            if type(call) is Call and not call.command.race:
                 callbacks = getattr(task, "_callbacks", None) or ()
                 names = [getattr(callback, "__qualname__", "") for callback, _ in callbacks]
                 call.command.positional = bool(names) and all(name in GATHERED for name in names)
@@ -369,13 +368,6 @@ class Body:
             self.loop.abandon()
         if self.result is None:
             close_quietly(self.coro)
-        for coro in invocation.hits:
-            if coro.cr_frame is not None:
-                close_quietly(coro)
-        if len(invocation.made) > len(invocation.calls):
-            for coro, call in invocation.made.items():
-                if not call.started:
-                    close_quietly(coro)
         invocation.phase = CLOSED
 
     # -- what asyncio asks of the current task ------------------------------------------------------------------------

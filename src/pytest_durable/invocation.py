@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import types
+from collections.abc import Coroutine
 from contextlib import contextmanager
 from contextvars import ContextVar
 from json import loads
@@ -15,7 +16,7 @@ from ._core.errors import NonDeterminismError, StepLimitError, UsageError
 from ._core.runs import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from ._core.commands import Command
     from ._core.limits import Limits
@@ -33,20 +34,13 @@ GROUP: ContextVar[str] = ContextVar("durable group", default="")
 
 
 class Call:
-    """A step that the memo does not answer: what was asked, and whether somebody awaits the answer."""
+    """A step that the memo does not answer: what was asked, and the future that waits for the answer, or None."""
 
-    __slots__ = ("command", "future", "started")
+    __slots__ = ("command", "future")
 
     def __init__(self, command: Command) -> None:
         self.command = command
-        self.started = False
         self.future: Any = None
-
-
-@types.coroutine
-def suspend(call: Call) -> Generator[Call, None, None]:
-    """The one place at which a body yields to the engine."""
-    yield call
 
 
 class Doomed(BaseException):
@@ -59,6 +53,98 @@ class StepInterrupt(BaseException):
     def __init__(self, call: Call) -> None:
         super().__init__(f"step '{call.command.key}' is about to happen; let this pass")
         self.call = call
+
+
+class StepCoroutine(Coroutine[Any, Any, Any]):
+    """What a step method returns: answered from the memo, or suspended until the step is recorded.
+
+    It hashes by its number, so that a set of steps has one order, and says so if it is awaited too late.
+
+    Attributes:
+        entry: the recorded step, or None.
+        call: what is asked for, if the step is not recorded.
+    """
+
+    __slots__ = ("_running", "call", "convert", "entry", "invocation", "key", "number")
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        key: str,
+        entry: Entry | None,
+        call: Call | None,
+        convert: Callable[[Any], Any] | None,
+    ) -> None:
+        self.invocation = invocation
+        self.key = key
+        self.entry = entry
+        self.call = call
+        self.convert = convert
+        self.number = invocation.position
+        invocation.unawaited[key] = None
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        invocation, call, key = self.invocation, self.call, self.key
+        entry: Any
+        if invocation.phase is not BODY:
+            self._too_late()
+        invocation.unawaited.pop(key, None)
+        loop = invocation.loop
+        if call is None:
+            entry = self.entry
+            if loop is not None and (loop.made or loop.timers):
+                future = loop.create_future()
+                invocation.waiting[key] = (future, entry, None)
+                yield from future
+        else:
+            command = call.command
+            invocation.calls.append(call)
+            if mode := GROUP.get():
+                command.planned = True
+                command.race = mode == "race"
+            if loop is not None and (loop.made or loop.timers):
+                call.future = future = loop.create_future()
+                invocation.waiting[key] = (future, None, call)
+                yield from future
+            else:
+                # The one place at which a body yields to the engine.
+                yield call
+            entry = invocation.run.entries[key]
+        return invocation.answer(entry, self.convert)
+
+    def send(self, value: Any) -> Any:
+        """As of any coroutine."""
+        return self._start().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As of any coroutine."""
+        return self._start().throw(*error)
+
+    def close(self) -> None:
+        """As of any coroutine."""
+        if hasattr(self, "_running"):
+            self._running.close()
+
+    def _start(self) -> Generator[Any, Any, Any]:
+        try:
+            return self._running
+        except AttributeError:
+            self._running: Generator[Any, Any, Any] = self.__await__()
+            return self._running
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def _too_late(self) -> None:
+        invocation = self.invocation
+        if invocation.phase is CLOSING:
+            raise GeneratorExit
+        run = invocation.run
+        msg = (
+            f"step '{self.key}' of {run.spec.id} is awaited outside the invocation that asked for it (the run "
+            f"{run.status}); every step is awaited in the body"
+        )
+        raise UsageError(msg)
 
 
 class Surroundings(NamedTuple):
@@ -88,7 +174,6 @@ class Invocation:
         "branch_name",
         "calls",
         "doom",
-        "hits",
         "interrupted",
         "known",
         "last",
@@ -96,12 +181,12 @@ class Invocation:
         "limits",
         "logged",
         "loop",
-        "made",
         "phase",
         "position",
         "run",
         "seen",
         "spec_of",
+        "unawaited",
         "uses",
         "waiting",
     )  # fmt: skip
@@ -120,12 +205,11 @@ class Invocation:
         self.branch_name = ""
         self.logged = 0
         self.uses: dict[str, int] = {}
-        self.hits: list[Any] = []
         self.last: Entry | None = None
         self.loop: VirtualLoop | None = None
         self.calls: list[Call] = []
         self.waiting: dict[str, tuple[Any, Entry | None, Any]] = {}
-        self.made: dict[Any, Call] = {}
+        self.unawaited: dict[str, None] = {}
         self.doom: BaseException | None = None
         self.interrupted = False
 
@@ -248,21 +332,12 @@ class Invocation:
         if self.position < len(asked):
             raise divergence(run, run.asked.index(asked[self.position]), None, None)
         if returned:
-            for coro in self.hits:
-                if coro.cr_frame is not None and coro.cr_frame.f_locals.get("entry") is not None:
-                    key = coro.cr_frame.f_locals["entry"].key
-                    msg = (
-                        f"step '{key}' of {run.spec.id} was awaited in an earlier invocation and is never awaited in this "
-                        f"one, at {source_of(run, key)}; await it every time"
-                    )
-                    raise UsageError(msg)
-            for call in self.made.values():
-                if not call.started:
-                    msg = (
-                        f"step '{call.command.key}' of {run.spec.id} was created and never awaited, at "
-                        f"{source_of(run, call.command.key)}; write await ctx.step..., or gather it with others"
-                    )
-                    raise UsageError(msg)
+            for key in self.unawaited:
+                msg = (
+                    f"step '{key}' of {run.spec.id} was created and is never awaited in this invocation, at "
+                    f"{source_of(run, key)}; write await ctx.step..., or gather it with others"
+                )
+                raise UsageError(msg)
 
     # -- answering ----------------------------------------------------------------------------------------------------
 
@@ -272,21 +347,6 @@ class Invocation:
         if entry is None or not entry.done or (self.limit is not None and entry.order >= self.limit):
             return None
         return entry
-
-    def hit(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Coroutine[Any, Any, Any]:
-        """A coroutine that answers a step from the memo."""
-        coro = self._hit(entry, convert)
-        self.hits.append(coro)
-        return coro
-
-    async def _hit(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
-        """Answer a step from the memo: at once, or in the order of completion where tasks or timers run beside it."""
-        loop = self.loop
-        if loop is not None and (loop.made or loop.timers):
-            future = loop.create_future()
-            self.waiting[entry.key] = (future, entry, None)
-            await future
-        return self.answer(entry, convert)
 
     def answer(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
         """The result of a recorded step, as a fresh copy; or its failure as an exception."""
@@ -299,37 +359,12 @@ class Invocation:
             value = loads(text)
         return value if convert is None else convert(value)
 
-    def ask(self, command: Command, convert: Callable[[Any], Any] | None) -> Coroutine[Any, Any, Any]:
-        """A coroutine that suspends the body until the step is recorded."""
-        call = Call(command)
-        coro = self._wait(call, convert)
-        self.made[coro] = call
-        return coro
-
-    async def _wait(self, call: Call, convert: Callable[[Any], Any] | None) -> Any:
-        if self.phase is CLOSING:
-            raise GeneratorExit
-        call.started = True
-        self.calls.append(call)
-        command, loop = call.command, self.loop
-        mode = GROUP.get()
-        if mode:
-            command.planned = True
-            command.race = mode == "race"
-        if loop is not None and (loop.made or loop.timers):
-            call.future = future = loop.create_future()
-            self.waiting[command.key] = (future, None, call)
-            await future
-        else:
-            await suspend(call)
-        return self.answer(self.run.entries[command.key], convert)
+    # -- time ---------------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> int:
         """The present instant."""
         return self._now()
-
-    # -- time ---------------------------------------------------------------------------------------------------------
 
     def logical_now(self) -> int:
         """The instant that the body has reached: the end of the last step that it was told of."""
@@ -394,6 +429,8 @@ class ReplayLogger(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Write a line, unless an earlier invocation of the body has written it."""
         invocation = self._invocation
+        # Our own frame is not the author's.
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         if invocation.phase is BODY:
             number, invocation.logged = invocation.logged, invocation.logged + 1
             if number < invocation.run.logged:

@@ -228,6 +228,7 @@ def close_quietly(coro: Any) -> None:
         return
 
 
+stock_as_completed = asyncio.as_completed
 _swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
 
 
@@ -235,6 +236,28 @@ _swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
 def outside_any_loop() -> Iterator[None]:
     """Step out of a running loop, such as that of an async test, so that bodies can run on theirs."""
     outer = events._get_running_loop()  # noqa: SLF001 - there is no public way to step out of a loop
+    before = asyncio.as_completed
+    asyncio.as_completed = ordered_as_completed
+    try:
+        with _outside(outer):
+            yield
+    finally:
+        asyncio.as_completed = before
+
+
+def ordered_as_completed(fs: Any, **kwargs: Any) -> Any:
+    """``asyncio.as_completed`` for bodies: it makes a set of what it is given, and tasks out of that, in no order.
+
+    Tasks made beforehand, in the order in which they are given, have one.
+    """
+    loop = events._get_running_loop()  # noqa: SLF001 - the loop, or None
+    if isinstance(loop, VirtualLoop):
+        fs = [asyncio.ensure_future(one, loop=loop) for one in fs]
+    return stock_as_completed(fs, **kwargs)
+
+
+@contextmanager
+def _outside(outer: asyncio.AbstractEventLoop | None) -> Iterator[None]:
     if outer is None:
         yield
         return

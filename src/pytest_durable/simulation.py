@@ -10,7 +10,7 @@ from ._core.choices import Schedule
 from ._core.engine import Engine
 from ._core.errors import UnusedScriptError, UsageError
 from ._core.happenings import NEWS, TIMER, Happening
-from ._core.instants import MILLISECOND, Duration, as_datetime, duration, duration_text, instant, instant_text
+from ._core.instants import MILLISECOND, Duration, as_datetime, duration, duration_text, instant, instant_text, later
 from ._core.limits import Limits
 from ._core.world import World
 from .adapters import spec_of
@@ -185,7 +185,7 @@ class Simulation:
 
     def advance(self, length: Duration) -> None:
         """Let this much time pass, stopping at every due thing in order; what is due at the end is done too."""
-        self._advance_to(self.world.now + duration(length, "advance"))
+        self._advance_to(later(self.world.now, duration(length, "advance"), "advance"))
 
     def advance_to(self, moment: datetime | str) -> None:
         """Let time pass up to a moment, as ``advance``.
@@ -440,7 +440,7 @@ class Simulation:
                 msg = f"{what}: {at!r} is before the present instant, {instant_text(now)}"
                 raise UsageError(msg)
             return moment, None
-        return now + duration(at, what), None
+        return later(now, duration(at, what), what), None
 
     def _react(self, kind: str, what: Any, data: Any, at: int, who: str, run: RunState) -> None:
         answers = self.engine.answers

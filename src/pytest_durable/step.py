@@ -28,7 +28,7 @@ from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
-from .invocation import BODY, GROUP, LEAVING, Call, Invocation, ReplayLogger, StepInterrupt
+from .invocation import BODY, GROUP, LEAVING, Call, Invocation, ReplayLogger, StepCoroutine, StepInterrupt
 from .loop import close_quietly
 
 if TYPE_CHECKING:
@@ -194,12 +194,14 @@ class Step(Commands):
         key, index = invocation.claim(step_id, RUN)
         entry = invocation.memo(key)
         if entry is not None:
-            return invocation.hit(entry, None)
-        return invocation.ask(self._execute(key, step_id, index, RUN, handler, args, {}), None)
+            return StepCoroutine(invocation, key, entry, None, None)
+        return StepCoroutine(
+            invocation, key, None, Call(self._execute(key, step_id, index, RUN, handler, args, {})), None
+        )
 
     def _take(self, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
         entry = self._invocation.memo(key)
-        return self._invocation.hit(entry, convert) if entry else self._invocation.ask(make(), convert)
+        return StepCoroutine(self._invocation, key, entry, None if entry is not None else Call(make()), convert)
 
     def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
         """Sleep for a timedelta, text such as "1h30m", or whole milliseconds."""
@@ -292,8 +294,9 @@ class AI:
         key, index = invocation.claim(step_id, RUN)
         entry = invocation.memo(key)
         if entry is not None:
-            return invocation.hit(entry, None)
-        return invocation.ask(Commands(invocation)._execute(key, step_id, index, RUN, fn, args, kwargs), None)  # noqa: SLF001
+            return StepCoroutine(invocation, key, entry, None, None)
+        command = Commands(invocation)._execute(key, step_id, index, RUN, fn, args, kwargs)  # noqa: SLF001 - the same API
+        return StepCoroutine(invocation, key, None, Call(command), None)
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Coroutine[Any, Any, Any]:
         """Ask a model through the server. In a test its answer is scripted: ``durable.step(id).returns(...)``."""
@@ -301,9 +304,9 @@ class AI:
         key, index = invocation.claim(step_id, INFER)
         entry = invocation.memo(key)
         if entry is not None:
-            return invocation.hit(entry, None)
+            return StepCoroutine(invocation, key, entry, None, None)
         request = adapter_request(adapter, body)
-        return invocation.ask(Execute(key, step_id, index, INFER, None, (), request), None)
+        return StepCoroutine(invocation, key, None, Call(Execute(key, step_id, index, INFER, None, (), request)), None)
 
 
 class Group:
@@ -417,7 +420,6 @@ class StepSync(Commands):
         if entry is not None:
             return self._invocation.answer(entry, convert)
         call = Call(make())
-        call.started = True
         mode = GROUP.get()
         if mode:
             call.command.planned = True

@@ -206,15 +206,6 @@ def test_two_functions_with_one_id_cannot_be_registered(durable):
         durable.register(two)
 
 
-@pytest.mark.parametrize("first", ["start", "register"])
-def test_two_functions_with_one_id_cannot_be_started(durable, first):
-    """Also where one of them was only started: events, scripts and ``invoke_by_id`` could not tell them apart."""
-    one, two = twice()
-    getattr(durable, first)(one)
-    with pytest.raises(UsageError, match="two functions have the id 'same'"):
-        durable.start(two)
-
-
 @pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
 def test_a_step_inside_a_step(durable, sync):
     """Steps cannot be nested; the message says so, and names both."""

@@ -265,6 +265,25 @@ def test_the_attempt_is_reset_behind_a_step_that_was_retried():
             assert sim.run(resets) == [0, 0]
 
 
+def test_the_attempt_is_reset_behind_a_body_that_was_retried():
+    """ctx.attempt is 0 in the result of a body that was tried again and slept since, in place as well."""
+    entered = []
+
+    @durable_function("resets")
+    async def resets(ctx):
+        first = ctx.attempt
+        entered.append(1)
+        if len(entered) == 1:
+            raise ValueError("once")
+        await ctx.step.sleep("nap", "1s")
+        return [first, ctx.attempt]
+
+    for replay in ("always", "checkpoint"):
+        entered.clear()
+        with Simulation(replay=replay) as sim:
+            assert sim.run(resets) == [0, 0]
+
+
 @pytest.mark.parametrize("error", [NonRetriableError("no"), RetryAfterError("later", 5000), ValueError("bad")])
 def test_every_kind_of_error_is_the_same_in_place(error):
     """Non-retriable errors, errors with a moment and ordinary ones end a checkpointing run as any other."""

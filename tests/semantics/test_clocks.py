@@ -346,9 +346,16 @@ def test_the_test_itself_sleeps_in_real_time_or_not_at_all():
 def test_a_runner_of_its_own_in_a_sync_step_takes_virtual_time_or_is_refused():
     """asyncio.run in a sync step must not sleep for real: virtual time passes, or the step is refused by name."""
 
+    def nap():
+        coro = asyncio.sleep(0.05)
+        try:
+            asyncio.run(coro)
+        finally:
+            coro.close()
+
     @durable_function("naps")
     def naps(ctx):
-        ctx.step.run("nap", lambda: asyncio.run(asyncio.sleep(0.05)))
+        ctx.step.run("nap", nap)
 
     with Simulation() as sim:
         run = sim.start(naps)

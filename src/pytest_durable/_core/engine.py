@@ -388,9 +388,9 @@ class Engine:
         """Record a result that has crossed the wire."""
         if entry.done or run.ended_at is not None:
             return
-        if entry.op not in EXECUTED and stored[1] is not None:
+        if entry.op not in EXECUTED:
             # What a step returned was counted when it crossed the wire; what came from outside is counted here.
-            run.bytes += len(stored[1])
+            run.bytes += wire.size(stored)
             if run.bytes > self.limits.run_bytes:
                 self.fail(run, self.failure_of(self._too_large(run, entry, 0)))
                 return

@@ -14,8 +14,8 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
-LONGEST = 1_000_000 * DAY
-"""The longest duration: the calendar of Python ends with the year 9999."""
+LAST = 253_402_300_799 * SECOND
+"""The last second of the year 9999, with which the calendar of Python ends."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -53,9 +53,6 @@ def duration(value: object, what: str = "duration") -> int:
     if micros < 0:
         msg = f"{what}: {value!r} is negative; a duration goes forward"
         raise UsageError(msg)
-    if micros > LONGEST:
-        msg = f"{what}: {value!r} is longer than {LONGEST // DAY:,} days; no simulation goes that far"
-        raise UsageError(msg)
     return micros
 
 
@@ -72,6 +69,18 @@ def _parse(text: str, what: str) -> int:
         msg = f"{what}: {text!r} is not a duration; {_REMEDY}"
         raise UsageError(msg)
     return int(total)
+
+
+def later(now: int, micros: int, what: str) -> int:
+    """The instant that is so long after another one.
+
+    Raises:
+        UsageError: it is behind the end of the calendar.
+    """
+    if now + micros > LAST:
+        msg = f"{what}: {micros // DAY:,} days from now is behind the year 9999, where the calendar ends"
+        raise UsageError(msg)
+    return now + micros
 
 
 def instant(value: object, what: str = "moment") -> int:

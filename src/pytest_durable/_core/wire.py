@@ -46,6 +46,12 @@ def store(value: object, who: str) -> tuple[Stored, int]:
     return (None, text), len(text)
 
 
+def size(stored: Stored) -> int:
+    """How many bytes of JSON a stored value has."""
+    value, text = stored
+    return len(text) if text is not None else len(_encode(value))
+
+
 def load(stored: Stored) -> Any:
     """A fresh copy of a stored value: changing it changes no memo."""
     value, text = stored
