@@ -54,10 +54,6 @@ class StepLoop(VirtualLoop):
         return future
 
 
-GUARD = StepLoop("a step", 0, None)  # type: ignore[abstract, arg-type]  # nothing runs on it
-"""The running loop, as a sync handler sees it."""
-
-
 def call(
     handler: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], clock: Clock, where: str, bound: int
 ) -> tuple[Any, BaseException | None, int]:
@@ -72,16 +68,13 @@ def call(
     before, clock.sleeper = clock.sleeper, step_time.sleep
     value, error = None, None
     try:
-        events._set_running_loop(GUARD)  # noqa: SLF001 - so that asyncio.run and its like are refused inside a step
         value = handler(*args, **kwargs)
-        events._set_running_loop(None)  # noqa: SLF001 - as above
         if inspect.isawaitable(value):
             # Abstract for type checkers only; what is not there refuses by name.
             value = _await(value, StepLoop(where, bound, step_time))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
         error = _in_words(raised, where)
     finally:
-        events._set_running_loop(None)  # noqa: SLF001 - as above
         clock.sleeper = before
         if step_time.elapsed:
             clock.show(step_time.began)

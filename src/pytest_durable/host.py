@@ -29,7 +29,7 @@ from .invocation import (
     divergence,
     swallowed,
 )
-from .loop import VirtualLoop, close_quietly
+from .loop import GUARD, VirtualLoop, close_quietly
 from .step import Context, ContextSync
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class NativeHost:
                 answer = body.answer()
             finally:
                 body.close()
-                events._set_running_loop(None)  # noqa: SLF001 - as above
+                events._set_running_loop(GUARD)  # noqa: SLF001 - as above
         if invocation.doom is not None:
             answer = Raised(invocation.doom)
         return answer, invocation.position
@@ -136,6 +136,9 @@ class NativeHost:
                     body.run(target.key if target is not None else None)
             else:
                 body.run(target.key if target is not None else None)
+            if body.blocked is not None and target is None and body.is_plain():
+                # The common case: a sequential body at its next step, after asking for all that it asked for before.
+                return Asked((body.blocked.command,))
             answer = self._judge(invocation, body.answer(), target)
         finally:
             if run.checkpoint and body.blocked is not None and target is None and not body.loop.made:
@@ -143,7 +146,7 @@ class NativeHost:
                 run.live = body
             else:
                 body.close()
-            events._set_running_loop(None)  # noqa: SLF001 - as above
+            events._set_running_loop(GUARD)  # noqa: SLF001 - as above
         return answer
 
     # -- sync ---------------------------------------------------------------------------------------------------------
@@ -216,17 +219,18 @@ class Body:
         blocked: the step at which the body is suspended, if no task of its own is involved.
     """
 
+    blocked: Call | None = None
+    waiter: Any = None
+    result: Answer | None = None
+    next_resolved = 0
+    timers_fired = 0
+    _cancels = 0
+    _must_cancel = False
+
     def __init__(self, coro: Coroutine[Any, Any, Any], loop: BodyLoop, invocation: Invocation) -> None:
         self.coro = coro
         self.loop = loop
         self.invocation = invocation
-        self.blocked: Call | None = None
-        self.waiter: Any = None
-        self.result: Answer | None = None
-        self.next_resolved = 0
-        self.timers_fired = 0
-        self._cancels = 0
-        self._must_cancel = False
 
     # -- driving ------------------------------------------------------------------------------------------------------
 
@@ -234,6 +238,8 @@ class Body:
         """Go on until the body ends, or nothing that it waits for is known; with a target, until that is asked for."""
         self.blocked = None
         self._step(None)
+        if self.blocked is not None:
+            return
         loop = self.loop
         while self.result is None and self.blocked is None:
             loop.run_ready()
@@ -329,6 +335,17 @@ class Body:
                 frame = inner
             coro = getattr(coro, "cr_await", None)
         return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "its end"
+
+    def is_plain(self) -> bool:
+        """Whether the body has asked for all earlier steps and waits for one more, without tasks and timers."""
+        invocation, loop = self.invocation, self.loop
+        return (
+            invocation.position == len(invocation.branch[0])
+            and not loop.made
+            and not loop.timers
+            and invocation.doom is None
+            and len(invocation.calls) == 1
+        )
 
     # -- the outcome --------------------------------------------------------------------------------------------------
 

@@ -168,50 +168,40 @@ class Invocation:
         doom: an error that ends the run whatever the body does with it.
     """
 
-    __slots__ = (
-        "_now",
-        "branch",
-        "branch_name",
-        "calls",
-        "doom",
-        "interrupted",
-        "known",
-        "last",
-        "limit",
-        "limits",
-        "logged",
-        "loop",
-        "phase",
-        "position",
-        "run",
-        "seen",
-        "spec_of",
-        "unawaited",
-        "uses",
-        "waiting",
-    )  # fmt: skip
+    phase = BODY
+    position = 0
+    branch_name = ""
+    logged = 0
+    last: Entry | None = None
+    loop: VirtualLoop | None = None
+    doom: BaseException | None = None
+    interrupted = False
 
     def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
+        # What is the same in most invocations stands above, as there is one of these for every request.
         self.run = run
         self.limit = limit
-        self.limits = surroundings.limits
-        self.known = surroundings.known
-        self.spec_of = surroundings.spec_of
-        self._now = surroundings.now
-        self.phase = BODY
-        self.seen: dict[str, int] = {}
-        self.position = 0
+        self.around = surroundings
         self.branch = run.branches[""]
-        self.branch_name = ""
-        self.logged = 0
+        self.seen: dict[str, int] = {}
         self.uses: dict[str, int] = {}
-        self.last: Entry | None = None
-        self.loop: VirtualLoop | None = None
         self.calls: list[Call] = []
         self.waiting: dict[str, tuple[Any, Entry | None, Any]] = {}
         self.unawaited: dict[str, None] = {}
-        self.doom: BaseException | None = None
-        self.interrupted = False
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the simulation."""
+        return self.around.limits
+
+    @property
+    def known(self) -> Mapping[str, FunctionSpec]:
+        """The functions that the simulation knows."""
+        return self.around.known
+
+    def spec_of(self, function: object, where: str) -> FunctionSpec:
+        """What the engine knows of a function."""
+        return self.around.spec_of(function, where)
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -364,7 +354,7 @@ class Invocation:
     @property
     def now(self) -> int:
         """The present instant."""
-        return self._now()
+        return self.around.now()
 
     def logical_now(self) -> int:
         """The instant that the body has reached: the end of the last step that it was told of."""

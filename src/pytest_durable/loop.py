@@ -218,6 +218,10 @@ for _name in dir(asyncio.AbstractEventLoop):
 # The names above are abstract in asyncio's own class only for type checkers; here every one of them answers.
 
 
+GUARD = VirtualLoop("a step", 0)  # type: ignore[abstract]  # nothing runs on it
+"""The running loop where no other of ours runs, so that ``asyncio.run`` is refused while time is driven."""
+
+
 def close_quietly(coro: Any) -> None:
     """Close a suspended coroutine. What its ``finally`` blocks still want to await is not awaited any more."""
     try:
@@ -259,10 +263,14 @@ def ordered_as_completed(fs: Any, **kwargs: Any) -> Any:
 @contextmanager
 def _outside(outer: asyncio.AbstractEventLoop | None) -> Iterator[None]:
     if outer is None:
-        yield
+        events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+        try:
+            yield
+        finally:
+            events._set_running_loop(None)  # noqa: SLF001 - as above
         return
     task = _swap_current_task(outer, None) if _swap_current_task is not None else None
-    events._set_running_loop(None)  # noqa: SLF001 - as above
+    events._set_running_loop(GUARD)  # noqa: SLF001 - as above
     try:
         yield
     finally:

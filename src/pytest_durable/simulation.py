@@ -216,7 +216,7 @@ class Simulation:
         """
         limit = None if within is None else self.world.now + duration(within, "run_until: within")
         with self._drive():
-            if self.world.drive(limit, lambda: bool(predicate())):
+            if self.world.drive(limit, lambda: bool(predicate()), steady=False):
                 return
             if limit is not None:
                 self.world.move_to(limit)

@@ -8,7 +8,7 @@ from . import faults as f
 from . import scripts as s
 from ._core import chance
 from ._core.bus import BusEvent
-from ._core.commands import INFER, SEND
+from ._core.commands import INFER, RUN, SEND
 from ._core.errors import InjectedError, UsageError
 from ._core.happenings import NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
@@ -54,6 +54,9 @@ class TestStage:
 
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
+        if entry.op == RUN and not self.scripts.written and not self.faults:
+            command: Any = entry.command
+            return self._call(entry, command.handler, command.args, command.kwargs)
         action = self.scripts.next(run, entry) if self.scripts.written else None
         fault = self._choose(run, entry) if self.faults else None
         if action is None and fault is None:
@@ -89,9 +92,9 @@ class TestStage:
         if handler is None:
             return Result(ERROR, self._unscripted(where, entry))
         args, kwargs = getattr(command, "args", ()), getattr(command, "kwargs", {})
-        return self._call(entry, handler, args, kwargs, where)
+        return self._call(entry, handler, args, kwargs)
 
-    def _call(self, entry: Entry, handler: Any, args: Any, kwargs: Any, where: str) -> Result:
+    def _call(self, entry: Entry, handler: Any, args: Any, kwargs: Any) -> Result:
         world = self.world
         if world.footprint is not None:
             self._touch(entry, handler)
@@ -100,7 +103,7 @@ class TestStage:
         if run is not None:
             run.executing = entry.key
         bound = self.engine.limits.callbacks_per_invocation
-        value, error, elapsed = call(handler, args, kwargs, self.clock, where, bound)
+        value, error, elapsed = call(handler, args, kwargs, self.clock, f"step '{entry.key}' of {self.engine.current_id}", bound)
         self.executing = None
         if run is not None:
             run.executing = ""
@@ -245,7 +248,7 @@ class TestStage:
         if action.kind == s.CALL:
             data = getattr(entry.command, "data", {})
             args = (data,) if hasattr(entry.command, "data") else ()
-            result = self._call(entry, action.payload, args, {}, f"step '{entry.key}' of {run.spec.id}")
+            result = self._call(entry, action.payload, args, {})
             result.elapsed += action.elapsed
             if result.kind == VALUE:
                 result.payload = s.scripted_value(entry, result.payload)

@@ -18,7 +18,7 @@ def steps():
     step = st.tuples(st.just("run"), st.sampled_from(KEYS))
     failing = st.tuples(st.just("fail"), st.sampled_from(KEYS))
     wait = st.tuples(st.just("wait"), st.sampled_from(("e", "f")))
-    send = st.tuples(st.just("send"), st.sampled_from(("e", "f", "start")))
+    send = st.tuples(st.just("send"), st.sampled_from(("e", "f")))
     leaf = st.one_of(step, step, wait, send, failing)
     return st.lists(st.one_of(leaf, st.tuples(st.just("gather"), st.lists(leaf, min_size=2, max_size=3))),
                     min_size=1, max_size=2)  # fmt: skip
@@ -104,7 +104,7 @@ def event_named(name):
     return Event(name)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(
     programs=st.lists(steps(), min_size=1, max_size=2),
     sends=st.lists(st.tuples(st.sampled_from(("e", "f", "start")), st.sampled_from((0, 60_000))), max_size=2),
@@ -113,7 +113,7 @@ def event_named(name):
 def test_the_reduced_search_finds_the_outcomes_of_all_orders(programs, sends, faults):
     """For small programs the outcomes under sleep sets are those of the search that leaves nothing out."""
     outcomes = execution(programs, sends, faults)
-    everything, unreduced = outcomes(Every(reduce=False), most=800)
+    everything, unreduced = outcomes(Every(reduce=False), most=150)
     if not unreduced.complete:
         return
     found, reduced = outcomes(Every())

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import threading
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -341,6 +342,30 @@ def test_the_test_itself_sleeps_in_real_time_or_not_at_all():
     with Simulation() as sim:
         assert time.sleep(0) is None
         assert sim.now == START
+
+
+def test_other_threads_keep_their_own_sleep():
+    """While a simulation is driven, time.sleep in a thread that it does not know is the real one."""
+    driven, errors = threading.Event(), []
+
+    def heart():
+        driven.wait(10)
+        try:
+            time.sleep(0)
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            errors.append(error)
+
+    thread = threading.Thread(target=heart)
+    thread.start()
+
+    def beaten():
+        driven.set()
+        thread.join(10)
+        return True
+
+    with Simulation() as sim:
+        sim.run_until(beaten)
+    assert errors == []
 
 
 def test_a_runner_of_its_own_in_a_sync_step_takes_virtual_time_or_is_refused():

@@ -353,6 +353,27 @@ def test_except_base_exception_with_another_step_in_an_async_body(durable):
     assert run.steps == ["a"]
 
 
+def test_an_async_body_that_catches_everything_in_a_loop_does_not_spin(durable):
+    """A loop around a bare except is left all the same: it does not turn for ever while the body is suspended."""
+    turns = []
+
+    @durable_function("spins")
+    async def spins(ctx):
+        turns.append(0)
+        while turns[-1] < 20_000:
+            turns[-1] += 1
+            try:
+                await ctx.step.run("a", nothing)
+                break
+            except BaseException:  # noqa: BLE001 - the mistake under test
+                continue
+
+    run = durable.start(spins)
+    with contextlib.suppress(RunFailed):
+        run.wait()
+    assert max(turns) < 20_000
+
+
 def test_a_sync_body_that_swallows_the_interrupt_is_reported(durable):
     """A bare except around a step of a sync body is reported by the step's name, with the remedy, and not retried."""
     ran = []

@@ -285,6 +285,21 @@ def test_an_interrupt_in_a_step_reaches_the_test(durable, one, error):
 
 
 @HOSTS
+def test_after_an_interrupt_effects_are_not_ascribed_to_the_step(durable, one):
+    """What the test records after an interrupted drive belongs to the test, not to the step that was interrupted."""
+
+    def work():
+        durable.ledger.record("in the step")
+        raise KeyboardInterrupt
+
+    durable.start(one(work))
+    with pytest.raises(KeyboardInterrupt):
+        durable.settle()
+    durable.ledger.record("in the test")
+    assert [(effect.name, effect.step) for effect in durable.ledger] == [("in the step", "it"), ("in the test", "")]
+
+
+@HOSTS
 def test_pytest_fail_in_a_step_fails_the_test_at_once(durable, one):
     """pytest.fail in a double is a failure of the test, not an attempt of the step."""
     tries = []

@@ -100,6 +100,7 @@ class Engine:
         self.checkpoint = False
         self.surroundings: Any = None
         self.current: RunState | None = None
+        self._following: Item | None = None
         self.answers = Answers(self)
         self._names: dict[str, int] = {}
 
@@ -141,13 +142,32 @@ class Engine:
 
     def go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
+        if self.current is run and self.world.is_quiet():
+            # Nothing else can happen before it, so it is no choice, and needs no happening of its own.
+            self._following = Item(run, None, len(run.stack))
+            return
         self.request_at(Item(run, None, len(run.stack)), self.world.now, "go on", first=first)
+
+    @property
+    def current_id(self) -> str:
+        """The function whose request is under way, for messages."""
+        return self.current.spec.id if self.current is not None else ""
 
     # -- a request and its answer -------------------------------------------------------------------------------------
 
     def _request(self, item: Item) -> None:
+        following: Item | None = item
+        while following is not None:
+            self._serve(following)
+            following, self._following = self._following, None
+            if following is not None and not self.world.is_quiet():
+                self.request_at(following, self.world.now, "go on")
+                following = None
+
+    def _serve(self, item: Item) -> None:
         run, world, target = item.run, self.world, item.target
-        world.touch(run.key, "c" if target is not None and target.command.positional else "w")
+        if world.footprint is not None:
+            world.touch(run.key, "c" if target is not None and target.command.positional else "w")
         if run.started_at is None:
             run.started_at = world.now
             run.status = RUNNING
@@ -165,7 +185,8 @@ class Engine:
             answer = host.resume(run, run.stack[-1] if run.stack else None)
         if answer is None:
             run.invocations += 1
-            self.fact(run, "request", target.key if target is not None else "", {"attempt": item.attempt})
+            who = target.key if target is not None else ""
+            run.facts.append((world.now, "request", who, {"attempt": item.attempt}))
             answer = host.invoke(run, target)
         if isinstance(answer, Asked):
             self._asked(item, answer)
@@ -318,8 +339,9 @@ class Engine:
 
     def _attempted(self, item: Item, entry: Entry, result: Result) -> None:
         run = item.run
-        commutes = entry.command.positional and result.kind == VALUE
-        self.world.touch(run.key, "c" if commutes else "w")
+        if self.world.footprint is not None:
+            commutes = entry.command.positional and result.kind == VALUE
+            self.world.touch(run.key, "c" if commutes else "w")
         if result.kind == VALUE:
             if item.attempt and run.live is not None:
                 # Entered again behind a retried step, so that the body sees attempt 0, as it does without checkpoints.
@@ -395,7 +417,9 @@ class Engine:
                 self.fail(run, self.failure_of(self._too_large(run, entry, 0)))
                 return
         entry.stored = stored
-        self.fact(run, "step.completed", entry.key, {"op": entry.op, "output": wire.load(stored)})
+        value, text = stored
+        output = value if text is None else wire.load(stored)
+        run.facts.append((self.world.now, "step.completed", entry.key, {"op": entry.op, "output": output}))
         self._saved(run, entry)
 
     def save_failure(self, run: RunState, entry: Entry, failure: Failure) -> None:

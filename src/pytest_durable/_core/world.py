@@ -64,6 +64,7 @@ class World:
         self.watchers: list[Callable[[], object]] = []
         self.footprint: dict[str, str] | None = None
         self.current: Happening | None = None
+        self.steady = False
         self._sequence = 0
         self._heap: list[tuple[int, int, Happening]] = []
         self._ready: tuple[deque[Happening], ...] = tuple(deque() for _ in RANKS)
@@ -115,14 +116,19 @@ class World:
             before = footprint.get(key, mode)
             footprint[key] = _STRONGER.get((before, mode), "w")
 
+    def is_quiet(self) -> bool:
+        """Whether what would be pushed now is all that can happen, and nobody wants to see it happen."""
+        return self.steady and not self._alive and not self._floating and self.observer is None and not self.watchers
+
     # -- time ---------------------------------------------------------------------------------------------------------
 
-    def drive(self, until: int | None, done: Callable[[], bool], *, idle: bool = False) -> bool:
+    def drive(self, until: int | None, done: Callable[[], bool], *, idle: bool = False, steady: bool = True) -> bool:
         """Handle what happens, in order, until ``done()``; never past ``until``.
 
         Args:
             until: the last instant to handle, or None for no end.
             done: asked before and after every happening.
+            steady: ``done()`` cannot become true between two requests of one run that follow each other at once.
             idle: stop when only unanswered waits and ticks of cron are left; never go through the timeout of a wait.
 
         Returns:
@@ -131,6 +137,7 @@ class World:
         Raises:
             BoundReachedError: more happenings than ``per_instant`` or ``per_drive``.
         """
+        self.steady = steady
         handled, at_instant, instant = 0, 0, self.now
         while not done():
             happening = self._next(until, idle=idle)
