@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._core.errors import UsageError
@@ -99,6 +100,9 @@ def default_start() -> datetime:
     return DEFAULT_START
 
 
+_driver = [0]
+"""The thread that drives a simulation; other threads sleep in real time."""
+
 _stack: list[Clock] = []
 _shown: list[tuple[str, Backend]] = []
 """The backend that is at work, if one is, with its name."""
@@ -169,7 +173,7 @@ class Clock:
 
 def virtual_sleep(seconds: float) -> None:
     """``time.sleep`` while a simulation is driven: in a step it takes virtual time, and in a body it is refused."""
-    clock = _stack[-1] if _stack else None
+    clock = _stack[-1] if _stack and get_ident() == _driver[0] else None
     if clock is None:
         real_sleep(seconds)
     elif clock.sleeper is None:
@@ -188,12 +192,13 @@ def virtual_sleep(seconds: float) -> None:
 @contextmanager
 def sleeping_virtually() -> Iterator[None]:
     """Replace ``time.sleep`` while a simulation is driven."""
-    before = time.sleep
+    before, driver = time.sleep, _driver[0]
+    _driver[0] = get_ident()
     time.sleep = virtual_sleep  # type: ignore[assignment]  # the same signature, under another name of float
     try:
         yield
     finally:
-        time.sleep = before
+        time.sleep, _driver[0] = before, driver
 
 
 def start_instant(start: datetime | str | None) -> int:

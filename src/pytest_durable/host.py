@@ -22,6 +22,7 @@ from .invocation import (
     CLOSED,
     CLOSING,
     HOME,
+    PATIENCE,
     Call,
     Doomed,
     Invocation,
@@ -42,6 +43,9 @@ watchers: list[Callable[[], AbstractContextManager[None]]] = []
 
 LIBRARY = str(Path(asyncio.__file__).parent.parent)
 """Where the standard library is."""
+
+ZOMBIES: list[Any] = []
+"""Bodies that cannot be closed, as they catch every GeneratorExit in a loop. Letting go of one would start it again."""
 
 GATHERED = frozenset({"gather.<locals>._done_callback", "TaskGroup._on_task_done"})
 """Who is told of the end of a branch that is one step, and cannot tell in which order its siblings ended."""
@@ -141,7 +145,8 @@ class NativeHost:
                 return Asked((body.blocked.command,))
             answer = self._judge(invocation, body.answer(), target)
         finally:
-            if run.checkpoint and body.blocked is not None and target is None and not body.loop.made:
+            live = run.checkpoint and not run.attempt and target is None
+            if live and body.blocked is not None and not body.loop.made:
                 invocation.phase = CLOSED
                 run.live = body
             else:
@@ -385,6 +390,8 @@ class Body:
             self.loop.abandon()
         if self.result is None:
             close_quietly(self.coro)
+            if invocation.ignored > PATIENCE:
+                ZOMBIES.append(self.coro)
         invocation.phase = CLOSED
 
     # -- what asyncio asks of the current task ------------------------------------------------------------------------

@@ -29,6 +29,9 @@ BODY, LEAVING, CLOSING, CLOSED = "body", "leaving", "closing", "closed"
 """What may ask for steps: the body; a sync body that is being left at a step, or a body that is being closed, which are
 not heard; nobody."""
 
+PATIENCE = 100
+"""How often a body that is being closed may ask for a step all the same."""
+
 GROUP: ContextVar[str] = ContextVar("durable group", default="")
 """The parallel mode of the group that a branch belongs to: "wait", "race" or "" outside any."""
 
@@ -88,6 +91,7 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
         entry: Any
         if invocation.phase is not BODY:
             self._too_late()
+            yield None
         invocation.unawaited.pop(key, None)
         loop = invocation.loop
         if call is None:
@@ -138,6 +142,10 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
     def _too_late(self) -> None:
         invocation = self.invocation
         if invocation.phase is CLOSING:
+            invocation.ignored += 1
+            if invocation.ignored > PATIENCE:
+                # The body catches everything and asks again. It is left suspended here, which is an error of closing.
+                return
             raise GeneratorExit
         run = invocation.run
         msg = (
@@ -176,6 +184,7 @@ class Invocation:
     loop: VirtualLoop | None = None
     doom: BaseException | None = None
     interrupted = False
+    ignored = 0
 
     def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
         # What is the same in most invocations stands above, as there is one of these for every request.
@@ -218,11 +227,13 @@ class Invocation:
         if not index:
             if self.phase is not BODY or type(step_id) is not str or not step_id:
                 self._refuse(step_id)
+                return str(step_id), 0
             key = step_id
             seen[key] = 1
         else:
             if self.phase is not BODY:
                 self._refuse(step_id)
+                return step_id, 0
             key = f"{step_id}:{index}"
             while key in seen:
                 index += 1
@@ -263,6 +274,9 @@ class Invocation:
 
     def _refuse(self, step_id: object) -> None:
         if self.phase is CLOSING or isinstance(sys.exc_info()[1], GeneratorExit):
+            self.ignored += 1
+            if self.ignored > PATIENCE:
+                return
             raise GeneratorExit
         if self.phase is LEAVING:
             self._leave_again()

@@ -256,7 +256,7 @@ def ordered_as_completed(fs: Any, **kwargs: Any) -> Any:
     """
     loop = events._get_running_loop()  # noqa: SLF001 - the loop, or None
     if isinstance(loop, VirtualLoop):
-        fs = [asyncio.ensure_future(one, loop=loop) for one in fs]
+        fs = [asyncio.ensure_future(one, loop=loop) for one in dict.fromkeys(fs)]
     return stock_as_completed(fs, **kwargs)
 
 
@@ -269,11 +269,12 @@ def _outside(outer: asyncio.AbstractEventLoop | None) -> Iterator[None]:
         finally:
             events._set_running_loop(None)  # noqa: SLF001 - as above
         return
-    task = _swap_current_task(outer, None) if _swap_current_task is not None else None
+    swap = _swap_current_task if asyncio.current_task(outer) is not None else None
+    task = swap(outer, None) if swap is not None else None
     events._set_running_loop(GUARD)  # noqa: SLF001 - as above
     try:
         yield
     finally:
         events._set_running_loop(outer)  # noqa: SLF001 - as above
-        if _swap_current_task is not None:
-            _swap_current_task(outer, task)
+        if swap is not None:
+            swap(outer, task)

@@ -103,10 +103,13 @@ class TestStage:
         if run is not None:
             run.executing = entry.key
         bound = self.engine.limits.callbacks_per_invocation
-        value, error, elapsed = call(handler, args, kwargs, self.clock, f"step '{entry.key}' of {self.engine.current_id}", bound)
-        self.executing = None
-        if run is not None:
-            run.executing = ""
+        where = f"step '{entry.key}' of {self.engine.current_id}"
+        try:
+            value, error, elapsed = call(handler, args, kwargs, self.clock, where, bound)
+        finally:
+            self.executing = None
+            if run is not None:
+                run.executing = ""
         if error is not None:
             return Result(ERROR, error, elapsed)
         return Result(VALUE, value, elapsed)

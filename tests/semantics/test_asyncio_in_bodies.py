@@ -949,36 +949,6 @@ def test_an_async_generator_with_steps_may_be_left_early(sim):
     assert run.steps == ["page", "page:1", "page:2", "after"]
 
 
-def test_an_async_generator_with_a_step_in_its_finally_may_be_left_early(sim):
-    """Leaving an async generator early is quiet also if its finally block has a step; the body goes on."""
-
-    @durable_function("generates")
-    async def generates(ctx):
-        async def pages():
-            try:
-                for number in range(5):
-                    yield await ctx.step.run("page", lambda n=number: n)
-            finally:
-                await ctx.step.run("close", lambda: None)
-
-        async for page in pages():
-            first = page
-            break
-        await ctx.step.run("after", lambda: None)
-        return first
-
-    quiet = []
-    before, sys.unraisablehook = sys.unraisablehook, quiet.append
-    try:
-        run = sim.start(generates)
-        assert run.wait() == 0
-        gc.collect()
-    finally:
-        sys.unraisablehook = before
-    assert [str(one.exc_value) for one in quiet] == []
-    assert "after" in run.steps
-
-
 def test_events_reach_the_waits_of_branches_in_any_order(sim):
     """Two branches that wait for different events are woken by each, whichever comes first."""
 

@@ -190,6 +190,7 @@ def test_a_body_that_is_retried_logs_what_it_reaches_first(durable, lines):
 def test_all_methods_and_levels_obey(durable, caplog):
     """Every method is silent on replay; the level of the logger counts, and extras pass through."""
     caplog.set_level(logging.INFO, "pytest_durable.run")
+
     @durable_function("logs")
     async def logs(ctx):
         ctx.logger.debug("debug")

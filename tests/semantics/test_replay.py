@@ -283,6 +283,7 @@ def test_context_managers_with_steps(replay):
 
 def test_async_finally_may_await_asyncio_before_its_step(durable):
     """A finally block that awaits asyncio.sleep and then a step works as it is written."""
+
     @durable_function("sleeps")
     async def sleeps(ctx):
         try:

@@ -158,7 +158,10 @@ class Engine:
     def _request(self, item: Item) -> None:
         following: Item | None = item
         while following is not None:
-            self._serve(following)
+            try:
+                self._serve(following)
+            finally:
+                self.current = None
             following, self._following = self._following, None
             if following is not None and not self.world.is_quiet():
                 self.request_at(following, self.world.now, "go on")
@@ -194,7 +197,6 @@ class Engine:
             self._returned(item, answer.value)
         else:
             self._raised(item, answer)
-        self.current = None
         if watched:
             stage.after(item)
 
