@@ -75,7 +75,7 @@ class Watch:
         """What ``sys.setprofile`` calls: C functions by their owner and name, and the environment's own methods."""
         if event == "call":
             code = frame.f_code
-            if code.co_name == "__getitem__" and code.co_filename == os.__file__:
+            if code.co_name == "__getitem__" and frame.f_globals.get("__name__") == "os":
                 self.saw("environment", "os.environ", frame.f_back)
             return
         if event != "c_call":

@@ -38,7 +38,7 @@ def replay(function: Any, history: History) -> None:
         now = list(zip(run.asked, run.asked_ops, strict=True))
     lost = missing(before, now)
     if lost is not None:
-        raise DurabilityError(_explain(history, before, now, lost))
+        raise DurabilityError(_explain(history, [step for together in before for step in together], now, lost))
     ended_badly = any(what in {"run.failed", "run.cancelled"} for _, what, _, _ in history.facts)
     if isinstance(answer, Raised) and not ended_badly:
         msg = (
@@ -48,15 +48,21 @@ def replay(function: Any, history: History) -> None:
         raise DurabilityError(msg) from answer.error
 
 
-def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunState, list[tuple[str, str]]]:
-    """The state of the run as the history tells it, and the sequence in which its steps were asked for."""
+def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunState, list[list[tuple[str, str]]]]:
+    """The state of the run as the history tells it, and its steps in the order in which they were asked for.
+
+    Steps that one invocation asked for together, side by side, are one list: they have no order among themselves.
+    """
     run = RunState(history.run, spec, history.events, simulation.world.now)
     run.surroundings = simulation.engine.surroundings
     run.started_at = simulation.world.now
-    asked: list[tuple[str, str]] = []
+    asked: list[list[tuple[str, str]]] = []
+    before = ""
     for at, what, key, rest in history.facts:
         if what == "step.asked":
-            asked.append((key, rest["op"]))
+            if before != "step.asked":
+                asked.append([])
+            asked[-1].append((key, rest["op"]))
             run.entries[key] = Entry(Command(key, rest["id"], rest["index"], rest["op"]))
         elif what in {"step.completed", "step.failed"}:
             entry = run.entries[key]
@@ -66,6 +72,7 @@ def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunSta
             else:
                 entry.failure = Failure(rest["error"]["name"], rest["error"]["message"], kind=rest["kind"])
             run.stack.append(entry)
+        before = what
     return run, asked
 
 
@@ -75,19 +82,19 @@ def _stored(output: Any) -> Any:
     return (None, json.dumps(output))
 
 
-def missing(before: list[tuple[str, str]], now: list[tuple[str, str]]) -> int | None:
-    """The position of the first step of ``before`` that is not in ``now``, in this order; None if all are."""
-    position = 0
-    for index, step in enumerate(before):
-        while position < len(now) and now[position] != step:
-            position += 1
-        if position == len(now):
-            return index
-        position += 1
+def missing(before: list[list[tuple[str, str]]], now: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """The first step of ``before`` that ``now`` does not have, or not behind the steps asked for earlier."""
+    places = {step: position for position, step in enumerate(now)}
+    reached = -1
+    for together in before:
+        for step in together:
+            if places.get(step, -1) <= reached:
+                return step
+        reached = max(places[step] for step in together)
     return None
 
 
-def _explain(history: History, before: list[tuple[str, str]], now: list[tuple[str, str]], lost: int) -> str:
+def _explain(history: History, before: list[tuple[str, str]], now: list[tuple[str, str]], lost: tuple[str, str]) -> str:
     left, right = [f"{key} ({op})" for key, op in before], [f"{key} ({op})" for key, op in now]
     width = max([len("history"), *map(len, left)])
     rows = [f"  {'history':<{width}}   today"]
@@ -97,7 +104,7 @@ def _explain(history: History, before: list[tuple[str, str]], now: list[tuple[st
             other = right[c + offset] if c + offset < d else ""
             mark = " " if tag == "equal" else "-" if not other else "+" if not one else "!"
             rows.append(f"{mark} {one:<{width}}   {other}".rstrip())
-    key, op = before[lost]
+    key, op = lost
     recorded = {step for step, _ in before}
     fresh = [step for step, kind in now if step not in recorded and kind == op]
     rename = max(fresh, key=lambda step: SequenceMatcher(None, step, key).ratio(), default=None)

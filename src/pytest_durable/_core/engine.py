@@ -171,6 +171,9 @@ class Engine:
         run, world, target = item.run, self.world, item.target
         if world.footprint is not None:
             world.touch(run.key, "c" if target is not None and target.command.positional else "w")
+            if target is None:
+                # A body should look at nothing outside; one that does is not to be missed by the reduction.
+                world.touch("step bodies", "r")
         if run.started_at is None:
             run.started_at = world.now
             run.status = RUNNING
@@ -325,7 +328,7 @@ class Engine:
         if entry.started_at is None:
             entry.started_at = world.now
         entry.attempts += 1
-        if world.current is not None and item.target is None:
+        if world.current is not None and world.current.kind in {"start", "go on"} and not world.current.did:
             world.current.did = f"step '{entry.key}'"
         result = self.stage.attempt(run, entry)
         if run.ended_at is not None:

@@ -1,7 +1,7 @@
 """Translation: three chapters are translated in parallel and bound into a book.
 
-The chapters are bound in the order in which the translators finish. It shows when one finishes out of turn. The twin
-also takes them as they complete, and puts each in its own place.
+The chapters are bound in the order in which the translators finish. It shows when one finishes out of turn.
+The twin also takes them as they complete, and puts each in its own place.
 """
 
 import asyncio
@@ -42,9 +42,11 @@ def binds_in_order(durable, book):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     binds_in_order(durable, book_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     binds_in_order(durable, book_ok)

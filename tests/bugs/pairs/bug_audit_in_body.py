@@ -1,7 +1,7 @@
 """Visa office: examine an application and keep a record of it for the auditors.
 
-The record is written by the body, between two steps, once for every invocation that comes there. The battery counts the
-effects outside steps. The twin records in a step, under the application's number.
+The record is written by the body, between two steps, once for every invocation that comes there. The battery
+counts the effects outside steps. The twin records in a step, under the application's number.
 """
 
 from pytest_durable import Context, checks, durable_function
@@ -50,8 +50,10 @@ async def examine_ok(ctx: Context):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(examine_bug, {"number": 12}, setup=fresh)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(examine_ok, {"number": 12}, setup=fresh)

@@ -1,8 +1,8 @@
 """Auction: each bid opens another ten minutes; when nobody bids within them, the lot goes to the last bidder.
 
-A bid exactly at the end of the ten minutes is booked by the desk and not heard by the function, if the timeout comes
-first: the lot goes to the bidder before. The schedule is that tie, and the booking before the sale. The twin asks the desk to close the lot
-and takes the winner from its books.
+A bid exactly at the end of the ten minutes is booked by the desk and not heard by the function, if the
+timeout comes first: the lot goes to the bidder before. The schedule is that tie, and the booking before the
+sale. The twin asks the desk to close the lot and takes the winner from its books.
 """
 
 import pytest
@@ -76,9 +76,11 @@ def sells_to_the_last_booked_bidder(durable, auction):
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     sells_to_the_last_booked_bidder(durable, auction_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     sells_to_the_last_booked_bidder(durable, auction_ok)

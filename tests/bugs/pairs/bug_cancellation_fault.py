@@ -1,7 +1,7 @@
 """Savings plan: debit one account, credit the other; an operator may cancel any run in the console.
 
-Two steps move the money, so a run that is cancelled between them destroys it. The fault `cancellation` shows it. The
-twin moves it in one transaction.
+Two steps move the money, so a run that is cancelled between them destroys it. The fault `cancellation` shows
+it. The twin moves it in one transaction.
 """
 
 import pytest
@@ -55,9 +55,11 @@ def destroys_no_money(durable, save):
 
 @pytest.mark.durable(explore="every", faults=["cancellation"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     destroys_no_money(durable, save_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["cancellation"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     destroys_no_money(durable, save_ok)

@@ -1,8 +1,9 @@
 """Courier: the delivery is a function of its own, which the customer may call off.
 
-The parent knows two ends of the child: delivered, or failed and to be tried again. A child that was called off looks
-like a failure, so the parent orders a second courier for a parcel that nobody wants. It shows when the cancellation
-comes while the child is under way. The twin asks the book of orders whether the parcel is still wanted.
+The parent knows two ends of the child: delivered, or failed and to be tried again. A child that was called
+off looks like a failure, so the parent orders a second courier for a parcel that nobody wants. It shows when
+the cancellation comes while the child is under way. The twin asks the book of orders whether the parcel is
+still wanted.
 """
 
 import pytest
@@ -83,9 +84,11 @@ def delivers_nothing_that_was_called_off(durable, courier):
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     delivers_nothing_that_was_called_off(durable, courier_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     delivers_nothing_that_was_called_off(durable, courier_ok)

@@ -1,8 +1,8 @@
 """Kitchen: take the ingredients from the shelf, then note the dish; the guest may cancel at any moment.
 
-A cancelled run ends where it stands. The shelf is restocked from the notes of the kitchen, so a cancellation between
-`take` and `note` loses the ingredients. The twin notes first what it is going to take, and restocking looks at what was
-really taken.
+A cancelled run ends where it stands. The shelf is restocked from the notes of the kitchen, so a cancellation
+between `take` and `note` loses the ingredients. The twin notes first what it is going to take, and restocking
+looks at what was really taken.
 """
 
 import pytest
@@ -67,9 +67,11 @@ def restocks_what_was_cancelled(durable, cook):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     restocks_what_was_cancelled(durable, cook_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     restocks_what_was_cancelled(durable, cook_ok)

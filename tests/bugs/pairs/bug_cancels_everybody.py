@@ -1,7 +1,8 @@
 """Gym: a trial month runs on unless the member cancels it.
 
-The cancellation's expression compares the event with itself, so one member's cancellation ends everybody's trial. It
-shows with a second member, in the default order. The twin compares `event` (the run's own) with `async` (what came).
+The cancellation's expression compares the event with itself, so one member's cancellation ends everybody's
+trial. It shows with a second member, in the default order. The twin compares `event` (the run's own) with
+`async` (what came).
 """
 
 import pytest
@@ -53,9 +54,11 @@ def keeps_the_others(durable, trial):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     keeps_the_others(durable, trial_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     keeps_the_others(durable, trial_ok)

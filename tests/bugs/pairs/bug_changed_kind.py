@@ -1,7 +1,7 @@
 """Laundry: wash, then wait until it is done. Yesterday's code slept; today's waits for the machine's event.
 
-The step keeps its id and changes its kind: a sleeping run wakes up with a memo that is no event. The twin gives the new
-wait an id of its own behind the sleep.
+The step keeps its id and changes its kind: a sleeping run wakes up with a memo that is no event. The twin
+gives the new wait an id of its own behind the sleep.
 """
 
 from pytest_durable import Context, checks, durable_function
@@ -38,8 +38,10 @@ def survives_the_deploy(durable, today):
 
 
 def test_bug(durable):
+    """The check reports the defect."""
     survives_the_deploy(durable, today_bug)
 
 
 def test_ok(durable):
+    """The check has nothing against the twin."""
     survives_the_deploy(durable, today_ok)

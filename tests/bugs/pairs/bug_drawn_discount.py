@@ -1,8 +1,8 @@
 """Discount code: a code may be used once, and many customers enter it.
 
-Whether it is left is checked in one step, and it is used in another. How many customers it takes and when they come is
-data, and the order of what they do is a schedule: Hypothesis draws both, and both shrink to two customers. The twin uses
-the code in one step, under the customer's name.
+Whether it is left is checked in one step, and it is used in another. How many customers it takes and when
+they come is data, and the order of what they do is a schedule: Hypothesis draws both, and both shrink to two
+customers. The twin uses the code in one step, under the customer's name.
 """
 
 from hypothesis import HealthCheck, given, settings
@@ -54,7 +54,7 @@ def is_used_once(sim, use, minutes):
     assert len(code.users) <= 1
 
 
-SETTINGS = settings(max_examples=100, deadline=None, database=None, derandomize=True,
+SETTINGS = settings(max_examples=50, deadline=None, database=None, derandomize=True,
                     suppress_health_check=list(HealthCheck))  # fmt: skip
 MINUTES = st.lists(st.integers(0, 1), max_size=4)
 
@@ -62,10 +62,12 @@ MINUTES = st.lists(st.integers(0, 1), max_size=4)
 @SETTINGS
 @given(sim=simulations(), minutes=MINUTES)
 def test_bug(sim, minutes):
+    """Some schedule shows the defect."""
     is_used_once(sim, use_bug, minutes)
 
 
 @SETTINGS
 @given(sim=simulations(faults=["crash"]), minutes=MINUTES)
 def test_ok(sim, minutes):
+    """No schedule breaks the twin."""
     is_used_once(sim, use_ok, minutes)

@@ -1,8 +1,8 @@
 """Clinic: prepare the room, then wait half an hour for the patient to check in; otherwise it is a no-show.
 
-The patient may check in before the room is prepared, and a wait that is not there yet hears nothing: half an hour later
-somebody who sits in the waiting room becomes a no-show. The twin asks the front desk's table before it waits in vain,
-and the table decides in one step who was there.
+The patient may check in before the room is prepared, and a wait that is not there yet hears nothing: half an
+hour later somebody who sits in the waiting room becomes a no-show. The twin asks the front desk's table
+before it waits in vain, and the table decides in one step who was there.
 """
 
 import pytest
@@ -75,9 +75,11 @@ def sees_who_is_there(durable, appointment):
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     sees_who_is_there(durable, appointment_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     sees_who_is_there(durable, appointment_ok)

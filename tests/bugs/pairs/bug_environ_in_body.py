@@ -1,7 +1,7 @@
 """Region switch: book a machine in the region that the worker runs in.
 
-The body asks the environment whether a region is set. The next invocation may run on a worker elsewhere, where the
-answer is another. The battery's `impure_body` names the line. The twin asks in a step.
+The body asks the environment whether a region is set. The next invocation may run on a worker elsewhere,
+where the answer is another. The battery's `impure_body` names the line. The twin asks in a step.
 """
 
 import os
@@ -12,7 +12,7 @@ DEVIATIONS = None
 
 
 def region():
-    return os.environ["REGION"] if "REGION" in os.environ else "home"
+    return os.environ.get("REGION", "home")
 
 
 @durable_function("book-machine", trigger="machine/wanted")
@@ -30,8 +30,10 @@ async def machine_ok(ctx: Context):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(machine_bug)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(machine_ok)

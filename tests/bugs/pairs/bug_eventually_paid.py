@@ -1,8 +1,8 @@
 """Payroll: everybody is paid within an hour.
 
-A bank that answers slowly is asked again after a pause of the author's own, thirty minutes, one person after the
-other: with one slow answer the last one is paid too late. The monitor `eventually` sees it. The twin pays all in
-parallel.
+A bank that answers slowly is asked again after a pause of the author's own, thirty minutes, one person after
+the other: with one slow answer the last one is paid too late. The monitor `eventually` sees it. The twin pays
+all in parallel.
 """
 
 import asyncio
@@ -54,9 +54,11 @@ def pays_all_within_an_hour(durable, payroll):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     pays_all_within_an_hour(durable, payroll_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     pays_all_within_an_hour(durable, payroll_ok)

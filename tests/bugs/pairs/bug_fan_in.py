@@ -1,7 +1,7 @@
 """Photo album: a run for every photo makes a thumbnail and counts it; whoever counts the last one publishes.
 
-Counting is an increment. A lost answer counts one photo twice, and the album is published before its last photo is
-there. The twin keeps a set of photos, and publishes when the set is whole.
+Counting is an increment. A lost answer counts one photo twice, and the album is published before its last
+photo is there. The twin keeps a set of photos, and publishes when the set is whole.
 """
 
 import pytest
@@ -72,9 +72,11 @@ def publishes_whole_albums(durable, photo):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=3000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     publishes_whole_albums(durable, photo_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=3000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     publishes_whole_albums(durable, photo_ok)

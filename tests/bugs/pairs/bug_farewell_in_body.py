@@ -1,8 +1,8 @@
 """Account closing: erase the data, then say farewell.
 
-The farewell mail goes out from the body behind the last step. The default order sends it once, because only the last
-invocation comes so far; a worker that dies at the very end, before its answer is recorded, comes back and says farewell
-again. The twin has a step for the mail, and the mailer knows the message's id.
+The farewell mail goes out from the body behind the last step. The default order sends it once, because only
+the last invocation comes so far; a worker that dies at the very end, before its answer is recorded, comes
+back and says farewell again. The twin has a step for the mail, and the mailer knows the message's id.
 """
 
 import pytest
@@ -58,9 +58,11 @@ def says_farewell_once(durable, close):
 
 @pytest.mark.durable(explore="every", faults=["crash"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     says_farewell_once(durable, close_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["crash"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     says_farewell_once(durable, close_ok)

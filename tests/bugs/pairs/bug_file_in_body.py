@@ -1,7 +1,7 @@
 """Price list: read the price of an article and invoice it.
 
-The body opens the price list, so a list that changes between two invocations changes an invoice that is under way. The
-battery's `impure_body` names the line. The twin reads it in a step.
+The body opens the price list, so a list that changes between two invocations changes an invoice that is under
+way. The battery's `impure_body` names the line. The twin reads it in a step.
 """
 
 from pathlib import Path
@@ -31,8 +31,10 @@ def invoice_ok(ctx: ContextSync):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(invoice_bug)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(invoice_ok)

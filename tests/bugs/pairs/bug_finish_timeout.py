@@ -1,8 +1,8 @@
 """Rental car: unlock the car, drive, lock it; a run may last two hours at the most.
 
-The limit cancels the run wherever it stands. A key handover that is slow pushes the end of the ride behind the limit:
-the car stays unlocked. One slow step shows it. The twin keeps the limit above what its steps can take, and ends the
-ride itself.
+The limit cancels the run wherever it stands. A key handover that is slow pushes the end of the ride behind
+the limit: the car stays unlocked. One slow step shows it. The twin keeps the limit above what its steps can
+take, and ends the ride itself.
 """
 
 import pytest
@@ -56,9 +56,11 @@ def locks_the_car(durable, rental):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=500)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     locks_the_car(durable, rental_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=500)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     locks_the_car(durable, rental_ok)

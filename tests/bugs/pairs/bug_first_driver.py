@@ -1,7 +1,7 @@
 """Taxi: ask two drivers at once and take whoever answers first; tell the other one that it is too late.
 
-The loser is taken to be the second in the list, so when the second driver answers first the winner is sent away. One
-order of the two answers shows it. The twin looks at who is done.
+The loser is taken to be the second in the list, so when the second driver answers first the winner is sent
+away. One order of the two answers shows it. The twin looks at who is done.
 """
 
 import asyncio
@@ -69,9 +69,11 @@ def sends_only_the_loser_away(durable, taxi):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     sends_only_the_loser_away(durable, taxi_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     sends_only_the_loser_away(durable, taxi_ok)

@@ -1,7 +1,8 @@
 """Conference: register the guest and print the badge in parallel; without a registration the badge is shredded.
 
-Registering may fail for good. `gather` raises then, and the handler shreds the badge if it is printed by now: when the
-printer is slower than the registration, nobody shreds what it prints later. The twin waits for both before it looks.
+Registering may fail for good. `gather` raises then, and the handler shreds the badge if it is printed by now:
+when the printer is slower than the registration, nobody shreds what it prints later. The twin waits for both
+before it looks.
 """
 
 import asyncio
@@ -74,9 +75,11 @@ def leaves_no_badge(durable, admit):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     leaves_no_badge(durable, admit_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     leaves_no_badge(durable, admit_ok)

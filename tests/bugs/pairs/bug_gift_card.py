@@ -1,8 +1,8 @@
 """Gift card: take the amount from the card, then confirm the order.
 
-The step subtracts from the balance, and subtracting is not idempotent: a worker that dies after it and before the
-record is written subtracts again. One crash after `redeem` shows it. The twin books each redemption under the order's
-id, so a second call finds it booked.
+The step subtracts from the balance, and subtracting is not idempotent: a worker that dies after it and before
+the record is written subtracts again. One crash after `redeem` shows it. The twin books each redemption under
+the order's id, so a second call finds it booked.
 """
 
 import pytest
@@ -62,9 +62,11 @@ def takes_the_amount_once(durable, redeem):
 
 @pytest.mark.durable(explore="every", faults=["crash"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     takes_the_amount_once(durable, redeem_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["crash"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     takes_the_amount_once(durable, redeem_ok)

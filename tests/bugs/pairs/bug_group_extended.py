@@ -1,7 +1,7 @@
 """Health check: weigh and measure in parallel, then wait for the laboratory.
 
-Today's code calls one of the measurements by another name, so a run that waits would measure again.
-The twin adds a third id, and finds the first two where they were.
+Today's code calls one of the measurements by another name, so a run that waits would measure again. The twin
+adds a third id, and finds the first two where they were.
 """
 
 import asyncio
@@ -39,8 +39,10 @@ def survives_the_deploy(durable, today):
 
 
 def test_bug(durable):
+    """The check reports the defect."""
     survives_the_deploy(durable, today_bug)
 
 
 def test_ok(durable):
+    """The check has nothing against the twin."""
     survives_the_deploy(durable, today_ok)

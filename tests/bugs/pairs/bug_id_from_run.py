@@ -1,7 +1,7 @@
 """Backup: copy, then verify, under names that end with the run's id.
 
-Within one run the ids are stable; a run that is started again for the same backup, from the history of the first one,
-finds none of its steps. The battery's `id_stability` sees it. The twin's ids are fixed.
+Within one run the ids are stable; a run that is started again for the same backup, from the history of the
+first one, finds none of its steps. The battery's `id_stability` sees it. The twin's ids are fixed.
 """
 
 from pytest_durable import Context, checks, durable_function
@@ -22,8 +22,10 @@ async def backup_ok(ctx: Context):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(backup_bug)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(backup_ok)

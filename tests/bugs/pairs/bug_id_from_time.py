@@ -1,10 +1,10 @@
 """Thermostat: measure three times, a minute apart.
 
-The id of each step is made of the hour and minute, so a replay asks for steps that nobody has run. The default order
-shows it. The twin counts.
+The id of each step is made of the hour and minute, so a replay asks for steps that nobody has run. The
+default order shows it. The twin counts.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,7 +17,7 @@ DEVIATIONS = 0
 def measure_bug(ctx: ContextSync):
     values = []
     for _ in range(3):
-        values.append(ctx.step.run(f"measure-{datetime.now():%H-%M}", lambda: 21))
+        values.append(ctx.step.run(f"measure-{datetime.now(UTC):%H-%M}", lambda: 21))
         ctx.step.sleep("a-minute", "1m")
     return values
 
@@ -33,9 +33,11 @@ def measure_ok(ctx: ContextSync):
 
 @pytest.mark.durable(explore="every")
 def test_bug(durable):
+    """Some schedule shows the defect."""
     assert durable.run(measure_bug) == [21, 21, 21]
 
 
 @pytest.mark.durable(explore="every")
 def test_ok(durable):
+    """No schedule breaks the twin."""
     assert durable.run(measure_ok) == [21, 21, 21]

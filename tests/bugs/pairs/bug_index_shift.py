@@ -1,7 +1,8 @@
 """Newsletter series: three letters a week apart, all under the id `letter`.
 
-Today's code puts a welcome letter in front, under the same id: the memo of the first letter answers for the welcome, and
-every later number moves by one. A run that is asleep loses its place. The twin has an id for the new letter, at the end.
+Today's code puts a welcome letter in front, under the same id: the memo of the first letter answers for the
+welcome, and every later number moves by one. A run that is asleep loses its place. The twin has an id for the
+new letter, at the end.
 """
 
 from pytest_durable import ContextSync, checks, durable_function
@@ -39,8 +40,10 @@ def survives_the_deploy(durable, today):
 
 
 def test_bug(durable):
+    """The check reports the defect."""
     survives_the_deploy(durable, today_bug)
 
 
 def test_ok(durable):
+    """The check has nothing against the twin."""
     survives_the_deploy(durable, today_ok)

@@ -1,7 +1,7 @@
 """Garden: sow, sleep, reap. Today's code waters before the sleep.
 
-A run that sleeps has no memo of watering: on waking it would water after the rain, before it reaps. Replaying a sleeping
-run shows the step in front of the one that it sleeps in. The twin waters behind the sleep.
+A run that sleeps has no memo of watering: on waking it would water after the rain, before it reaps. Replaying
+a sleeping run shows the step in front of the one that it sleeps in. The twin waters behind the sleep.
 """
 
 from pytest_durable import ContextSync, checks, durable_function
@@ -39,8 +39,10 @@ def survives_the_deploy(durable, today):
 
 
 def test_bug(durable):
+    """The check reports the defect."""
     survives_the_deploy(durable, today_bug)
 
 
 def test_ok(durable):
+    """The check has nothing against the twin."""
     survives_the_deploy(durable, today_ok)

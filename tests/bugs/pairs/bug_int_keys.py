@@ -1,7 +1,8 @@
 """Lottery: draw the winners by the number of their ticket, and pay them a week later.
 
-The step returns a dict with numbers as its keys. Behind JSON they are text, so the number of the ticket finds nobody and
-nobody is paid. The default order shows it, as does `json_fidelity`. The twin uses text from the start.
+The step returns a dict with numbers as its keys. Behind JSON they are text, so the number of the ticket finds
+nobody and nobody is paid. The default order shows it, as does `json_fidelity`. The twin uses text from the
+start.
 """
 
 from pytest_durable import Context, checks, durable_function
@@ -29,8 +30,10 @@ def pays_the_winner(durable, lottery):
 
 
 def test_bug(durable):
+    """The check reports the defect."""
     pays_the_winner(durable, lottery_bug)
 
 
 def test_ok(durable):
+    """The check has nothing against the twin."""
     pays_the_winner(durable, lottery_ok)

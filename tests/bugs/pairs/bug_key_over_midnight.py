@@ -1,8 +1,8 @@
 """Daily report: mail the report of the day once, whatever happens.
 
-The message id is made of today's date, read where the mail is sent. A retry that falls behind midnight makes another
-id, and the report of the same order goes out twice: one crash after `mail`, ten seconds before the day ends. The twin
-takes the day from the event that asked for the report.
+The message id is made of today's date, read where the mail is sent. A retry that falls behind midnight makes
+another id, and the report of the same order goes out twice: one crash after `mail`, ten seconds before the
+day ends. The twin takes the day from the event that asked for the report.
 """
 
 from datetime import UTC, datetime
@@ -55,9 +55,11 @@ def mails_once(durable, report):
 
 @pytest.mark.durable(explore="every", faults=["crash"], start=LATE)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     mails_once(durable, report_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["crash"], start=LATE)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     mails_once(durable, report_ok)

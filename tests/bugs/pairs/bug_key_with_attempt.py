@@ -1,7 +1,7 @@
 """Donation: charge the donor under an idempotency key.
 
-The key holds the number of the attempt, so the gateway takes the second attempt for another donation. One crash after
-`donate` shows it; an error before the effect does not. The twin's key is the donation's own.
+The key holds the number of the attempt, so the gateway takes the second attempt for another donation. One
+crash after `donate` shows it; an error before the effect does not. The twin's key is the donation's own.
 """
 
 import pytest
@@ -54,9 +54,11 @@ def takes_one_donation(durable, donate):
 
 @pytest.mark.durable(explore=True, faults=["crash", "step_error"], max_schedules=500)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     takes_one_donation(durable, donate_bug)
 
 
 @pytest.mark.durable(explore=True, faults=["crash", "step_error"], max_schedules=500)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     takes_one_donation(durable, donate_ok)

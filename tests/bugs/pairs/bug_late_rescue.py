@@ -1,8 +1,9 @@
 """Satellite: upload new software; when that fails for good, `on_failure` switches to the old one.
 
-Ground control may report by an event that the upload was seen working; a second function then locks the new software
-in. A report that comes just when the upload has failed locks in what the failure handler then switches back: two
-versions are active. The twin lets the satellite's own table decide which of the two was first.
+Ground control may report by an event that the upload was seen working; a second function then locks the new
+software in. A report that comes just when the upload has failed locks in what the failure handler then
+switches back: two versions are active. The twin lets the satellite's own table decide which of the two was
+first.
 """
 
 import pytest
@@ -85,9 +86,11 @@ def has_one_version(durable, upload, lock):
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     has_one_version(durable, upload_bug, lock_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     has_one_version(durable, upload_ok, lock_ok)

@@ -1,8 +1,8 @@
 """Insured parcel: after half an hour without a scan at the hub the parcel counts as lost and the sender is compensated.
 
 The scan is booked by a function of its own. A scan that is an hour late books the parcel as found after the
-compensation was paid, and nobody claims the money back: a delayed event shows it. The twin compensates only while the
-parcel is not found, and books a late scan of a compensated parcel as a case for the desk.
+compensation was paid, and nobody claims the money back: a delayed event shows it. The twin compensates only
+while the parcel is not found, and books a late scan of a compensated parcel as a case for the desk.
 """
 
 import pytest
@@ -70,9 +70,11 @@ def never_pays_for_a_found_parcel(durable, book):
 
 @pytest.mark.durable(explore="every", faults=["delay_event"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     never_pays_for_a_found_parcel(durable, book_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["delay_event"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     never_pays_for_a_found_parcel(durable, book_ok)

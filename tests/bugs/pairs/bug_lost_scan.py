@@ -1,7 +1,8 @@
 """Library: a returned book is scanned at the desk; without a scan within a week the reader is reminded.
 
-The function takes for granted that the scan comes. When the event is lost the wait ends with None, and reading its
-data fails the run, retry after retry. A lost event shows it. The twin treats the end of the time as an answer.
+The function takes for granted that the scan comes. When the event is lost the wait ends with None, and
+reading its data fails the run, retry after retry. A lost event shows it. The twin treats the end of the time
+as an answer.
 """
 
 import pytest
@@ -62,9 +63,11 @@ def shelves_or_reminds(durable, give_back):
 
 @pytest.mark.durable(explore="every", faults=["drop_event"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     shelves_or_reminds(durable, return_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["drop_event"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     shelves_or_reminds(durable, return_ok)

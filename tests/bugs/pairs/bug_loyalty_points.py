@@ -1,8 +1,8 @@
 """Loyalty programme: add the points of a stay, then tell the guest.
 
-The points are added with `+=`. When the answer of the step is lost, the step is tried again although the worker lives
-and the points are there: they are added twice. One lost answer of `add-points` shows it. The twin keeps one entry per
-stay and sums them up.
+The points are added with `+=`. When the answer of the step is lost, the step is tried again although the
+worker lives and the points are there: they are added twice. One lost answer of `add-points` shows it. The
+twin keeps one entry per stay and sums them up.
 """
 
 import pytest
@@ -65,9 +65,11 @@ def adds_points_once(durable, points):
 
 @pytest.mark.durable(explore="every", faults=["lost_ack"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     adds_points_once(durable, points_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["lost_ack"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     adds_points_once(durable, points_ok)

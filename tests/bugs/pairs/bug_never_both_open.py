@@ -1,7 +1,7 @@
 """Airlock: one run opens the inner door for a minute, another one the outer door; never both.
 
-Each run looks whether the other door is open and then opens its own, in two steps. The monitor `never` sees both open
-when they come at once. The twin takes the lock of the chamber in one step.
+Each run looks whether the other door is open and then opens its own, in two steps. The monitor `never` sees
+both open when they come at once. The twin takes the lock of the chamber in one step.
 """
 
 import pytest
@@ -67,9 +67,11 @@ def opens_one_door_at_a_time(durable, pass_):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     opens_one_door_at_a_time(durable, pass_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     opens_one_door_at_a_time(durable, pass_ok)

@@ -1,8 +1,8 @@
 """Support: wait for the reply of the customer who asked.
 
 Requests from the web form have no ticket number, and neither has a mail to the sales team: both sides of the
-expression are null, null equals null, and the wrong mail closes the request. The twin gives every request a number of
-its own before it waits.
+expression are null, null equals null, and the wrong mail closes the request. The twin gives every request a
+number of its own before it waits.
 """
 
 import pytest
@@ -38,9 +38,11 @@ def hears_only_its_own_reply(durable, request_):
 
 @pytest.mark.durable(explore="every", max_schedules=500)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     hears_only_its_own_reply(durable, request_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=500)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     hears_only_its_own_reply(durable, request_ok)

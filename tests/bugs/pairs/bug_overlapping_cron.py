@@ -1,7 +1,7 @@
 """Sync job: every ten minutes copy the new rows and move the mark behind them.
 
-A slow copy is still under way at the next tick, which starts from the same mark and copies the same rows. One slow step
-shows it. The twin leases the table for its run and lets a tick pass that finds it leased.
+A slow copy is still under way at the next tick, which starts from the same mark and copies the same rows. One
+slow step shows it. The twin leases the table for its run and lets a tick pass that finds it leased.
 """
 
 import pytest
@@ -71,9 +71,11 @@ def copies_every_row_once(durable, sync):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     copies_every_row_once(durable, sync_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     copies_every_row_once(durable, sync_ok)

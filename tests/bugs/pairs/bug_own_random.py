@@ -1,7 +1,8 @@
 """A/B test: put a visitor into one of two groups.
 
-The group is drawn from a generator of the function's own, which nobody has seeded. It is drawn again on every replay,
-and its steps have one id whatever it says. The battery's `impure_body` names the line. The twin draws in a step.
+The group is drawn from a generator of the function's own, which nobody has seeded. It is drawn again on every
+replay, and its steps have one id whatever it says. The battery's `impure_body` names the line. The twin draws
+in a step.
 """
 
 import random
@@ -28,8 +29,10 @@ async def visit_ok(ctx: Context):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(visit_bug)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(visit_ok)

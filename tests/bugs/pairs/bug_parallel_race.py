@@ -1,7 +1,7 @@
 """Weather: two stations are read with a RACE group, each followed by a step that files the reading.
 
-The number of the file is counted while the branches go on, so it depends on which station answers first, and the ids of
-the steps with it. The twin numbers the stations before they are asked.
+The number of the file is counted while the branches go on, so it depends on which station answers first, and
+the ids of the steps with it. The twin numbers the stations before they are asked.
 """
 
 import pytest
@@ -62,9 +62,11 @@ def files_north_first(durable, stations):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     files_north_first(durable, stations_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     files_north_first(durable, stations_ok)

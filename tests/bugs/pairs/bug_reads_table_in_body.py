@@ -1,8 +1,8 @@
 """Newsletter: after a day, send the issue unless the reader has unsubscribed.
 
-The body looks the reader up itself, outside any step, and waits for the printer's signal only then. Somebody who
-unsubscribes between the look and the signal gets the issue. The body's look is no step, so the search has to try
-both orders of it and of the unsubscription. The twin asks in the step that sends.
+The body looks the reader up itself, outside any step, and waits for the printer's signal only then. Somebody
+who unsubscribes between the look and the signal gets the issue. The body's look is no step, so the search has
+to try both orders of it and of the unsubscription. The twin asks in the step that sends.
 """
 
 import pytest
@@ -70,9 +70,11 @@ def respects_who_left(durable, newsletter):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     respects_who_left(durable, newsletter_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     respects_who_left(durable, newsletter_ok)

@@ -1,7 +1,8 @@
-"""Hotel: check the guest in. Today's code writes the bill before it hands over the key, yesterday's did it behind.
+"""Hotel: check the guest in. Today's code writes the bill before it hands over the key, yesterday's did it
+behind.
 
-Runs that sleep behind the key have no bill and no way back. Replaying the history of a sleeping run shows its steps
-in another order. The twin keeps the order and adds its new step at the end.
+Runs that sleep behind the key have no bill and no way back. Replaying the history of a sleeping run shows its
+steps in another order. The twin keeps the order and adds its new step at the end.
 """
 
 from pytest_durable import Context, checks, durable_function
@@ -41,8 +42,10 @@ def survives_the_deploy(durable, today):
 
 
 def test_bug(durable):
+    """The check reports the defect."""
     survives_the_deploy(durable, today_bug)
 
 
 def test_ok(durable):
+    """The check has nothing against the twin."""
     survives_the_deploy(durable, today_ok)

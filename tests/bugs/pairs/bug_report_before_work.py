@@ -1,8 +1,8 @@
 """Lift: two runs, one moves the cabin and one reports; the report must not be out before the cabin has come.
 
-Both sleep as long as a ride lasts and take for granted that the cabin is first. At one instant the report may be done
-before the move is: a monitor over the two runs sees it, and nothing that lasts does. The twin reports in the run that
-moves.
+Both sleep as long as a ride lasts and take for granted that the cabin is first. At one instant the report may
+be done before the move is: a monitor over the two runs sees it, and nothing that lasts does. The twin reports
+in the run that moves.
 """
 
 import pytest
@@ -42,9 +42,11 @@ def reports_behind_the_move(durable, *functions):
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     reports_behind_the_move(durable, report_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     reports_behind_the_move(durable, report_ok)

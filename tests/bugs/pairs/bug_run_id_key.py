@@ -1,7 +1,8 @@
 """Visa application: charge the fee when an application comes in.
 
-The fee's idempotency key is the run's id. That survives crashes, and not a second event for the same application: a
-duplicate under a new id starts a second run with a key of its own. The twin's key is the application's number.
+The fee's idempotency key is the run's id. That survives crashes, and not a second event for the same
+application: a duplicate under a new id starts a second run with a key of its own. The twin's key is the
+application's number.
 """
 
 import pytest
@@ -56,9 +57,11 @@ def charges_one_fee(durable, visa):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     charges_one_fee(durable, visa_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     charges_one_fee(durable, visa_ok)

@@ -1,7 +1,7 @@
 """Warehouse: the order function sends an event, and a picker run takes the goods.
 
-Every attempt at `send_event` makes new event ids. When the answer of the sending step is lost, a second event starts a
-second picker. The twin gives the event an id, and an id starts a function once.
+Every attempt at `send_event` makes new event ids. When the answer of the sending step is lost, a second event
+starts a second picker. The twin gives the event an id, and an id starts a function once.
 """
 
 import pytest
@@ -56,9 +56,11 @@ def picks_once(durable, order):
 
 @pytest.mark.durable(explore="every", faults=["lost_ack"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     picks_once(durable, order_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["lost_ack"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     picks_once(durable, order_ok)

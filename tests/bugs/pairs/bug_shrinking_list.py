@@ -1,8 +1,8 @@
 """Dunning: send a letter to everybody who has not paid.
 
-The body asks the table itself who is left, so the list is shorter on every replay, while the implicit numbers of the
-steps start at the beginning: the first memo answers for the second debtor, who never gets a letter. The default order
-shows it. The twin reads the list once, in a step, and names each step after the debtor.
+The body asks the table itself who is left, so the list is shorter on every replay, while the implicit numbers
+of the steps start at the beginning: the first memo answers for the second debtor, who never gets a letter.
+The default order shows it. The twin reads the list once, in a step, and names each step after the debtor.
 """
 
 import pytest
@@ -54,9 +54,11 @@ def writes_to_everybody(durable, dunning):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     writes_to_everybody(durable, dunning_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     writes_to_everybody(durable, dunning_ok)

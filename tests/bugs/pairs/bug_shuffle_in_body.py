@@ -1,7 +1,7 @@
 """Quiz: ask three questions in a shuffled order.
 
-The body shuffles them, and again on every replay. The battery sees the shuffle, or steps that differ. The twin shuffles
-in a step.
+The body shuffles them, and again on every replay. The battery sees the shuffle, or steps that differ. The
+twin shuffles in a step.
 """
 
 import random
@@ -30,8 +30,10 @@ def quiz_ok(ctx: ContextSync):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(quiz_bug)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(quiz_ok)

@@ -1,7 +1,8 @@
 """Printer: one run at a time waits for the paper tray; a second one has to queue.
 
-`on_conflict="fail"` raises in the second run, and nobody catches it: the run fails and its document is lost. It shows
-when the second document comes while the first one waits. The twin catches the conflict and comes back later.
+`on_conflict="fail"` raises in the second run, and nobody catches it: the run fails and its document is lost.
+It shows when the second document comes while the first one waits. The twin catches the conflict and comes
+back later.
 """
 
 import pytest
@@ -58,9 +59,11 @@ def prints_both(durable, print_document):
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     prints_both(durable, print_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     prints_both(durable, print_ok)

@@ -1,7 +1,7 @@
 """Door: a run opens the door when the guard signals; every visitor has a run.
 
-All runs wait for one signal with `replace`, so the second visitor takes the wait from the first, who waits in vain. It
-shows with two visitors in any order. The twin has a signal for each visitor.
+All runs wait for one signal with `replace`, so the second visitor takes the wait from the first, who waits in
+vain. It shows with two visitors in any order. The twin has a signal for each visitor.
 """
 
 import pytest
@@ -59,9 +59,11 @@ def lets_both_in(durable, visit):
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     lets_both_in(durable, visit_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     lets_both_in(durable, visit_ok)

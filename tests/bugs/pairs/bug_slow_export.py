@@ -1,8 +1,8 @@
 """Data export: invoke the export with a minute and a half of patience, and offer an apology voucher if it takes longer.
 
-The invocation gives up, the export goes on: when it is slow by a minute the customer gets the voucher and is billed for
-the export as well. One slow step shows it. The twin lets the export bill only what the parent has not given up, in one
-atomic step of the desk.
+The invocation gives up, the export goes on: when it is slow by a minute the customer gets the voucher and is
+billed for the export as well. One slow step shows it. The twin lets the export bill only what the parent has
+not given up, in one atomic step of the desk.
 """
 
 import pytest
@@ -92,9 +92,11 @@ def bills_or_apologises(durable, request_export):
 
 @pytest.mark.durable(explore="every", faults=["slow_step"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     bills_or_apologises(durable, request_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["slow_step"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     bills_or_apologises(durable, request_ok)

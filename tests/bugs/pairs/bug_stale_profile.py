@@ -1,7 +1,7 @@
 """Profile mirror: copy every change of a profile to the search index.
 
-The last event to arrive wins, and events may be late: the first change comes after the second and puts the old name
-back. One late event shows it. The twin carries a version and leaves a newer one alone.
+The last event to arrive wins, and events may be late: the first change comes after the second and puts the
+old name back. One late event shows it. The twin carries a version and leaves a newer one alone.
 """
 
 import pytest
@@ -54,9 +54,11 @@ def shows_the_newest_name(durable, mirror):
 
 @pytest.mark.durable(explore="every", faults=["delay_event"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     shows_the_newest_name(durable, mirror_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["delay_event"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     shows_the_newest_name(durable, mirror_ok)

@@ -1,7 +1,8 @@
 """Delivery: pack the goods and print the label in parallel. Today's code lists the two in another order.
 
-Siblings are found by their ids, so their order in the group is free, and the twin only changes that. The defect is that
-the same edit was made to two steps that follow each other: packing goods that were not picked yet.
+Siblings are found by their ids, so their order in the group is free, and the twin only changes that. The
+defect is that the same edit was made to two steps that follow each other: packing goods that were not picked
+yet.
 """
 
 import asyncio
@@ -42,8 +43,10 @@ def survives_the_deploy(durable, today):
 
 
 def test_bug(durable):
+    """The check reports the defect."""
     survives_the_deploy(durable, today_bug)
 
 
 def test_ok(durable):
+    """The check has nothing against the twin."""
     survives_the_deploy(durable, today_ok)

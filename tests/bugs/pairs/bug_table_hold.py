@@ -1,8 +1,8 @@
 """Restaurant: hold a table for twenty seconds, then confirm the reservation.
 
-Confirming trusts that the hold is still there. A worker that dies before it confirms comes back after the retry's
-pause, when the hold is over and the table may be somebody else's: one crash before `confirm` shows it. The twin lets
-the restaurant refuse a hold that is over, and takes a new one.
+Confirming trusts that the hold is still there. A worker that dies before it confirms comes back after the
+retry's pause, when the hold is over and the table may be somebody else's: one crash before `confirm` shows
+it. The twin lets the restaurant refuse a hold that is over, and takes a new one.
 """
 
 import time
@@ -74,9 +74,11 @@ def reserves_only_what_is_held(durable, reserve):
 
 @pytest.mark.durable(explore="every", faults=[faults.crash("before")], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     reserves_only_what_is_held(durable, reserve_bug)
 
 
 @pytest.mark.durable(explore="every", faults=[faults.crash("before")], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     reserves_only_what_is_held(durable, reserve_ok)

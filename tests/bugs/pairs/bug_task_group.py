@@ -1,7 +1,7 @@
 """House alarm: arm the doors, the windows and the garage in a task group; report the state that was set last.
 
-The tasks write into one variable, and the last one to end wins: the garage, which stays open for the dog, is hidden
-when another task ends after it. The twin reads the results of the tasks.
+The tasks write into one variable, and the last one to end wins: the garage, which stays open for the dog, is
+hidden when another task ends after it. The twin reads the results of the tasks.
 """
 
 import asyncio
@@ -47,9 +47,11 @@ def reports_an_open_garage(durable, arm_house):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     reports_an_open_garage(durable, arm_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     reports_an_open_garage(durable, arm_ok)

@@ -1,7 +1,7 @@
 """Ticket machine: every visitor gets the next number.
 
-The number is read in one step and written in another, so two visitors who come at once get the same number: the second
-run reads between the two steps of the first. The twin counts in one step.
+The number is read in one step and written in another, so two visitors who come at once get the same number:
+the second run reads between the two steps of the first. The twin counts in one step.
 """
 
 import pytest
@@ -61,9 +61,11 @@ def gives_every_number_once(durable, draw):
 
 @pytest.mark.durable(explore="every", max_schedules=3000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     gives_every_number_once(durable, draw_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=3000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     gives_every_number_once(durable, draw_ok)

@@ -1,7 +1,7 @@
 """Happy hour: rebate on Sundays.
 
-The body asks for today's date, and a run that begins on Sunday ends on Monday: the second half is invoiced without the
-rebate. The battery's `impure_body` names the line. The twin takes the day from a step.
+The body asks for today's date, and a run that begins on Sunday ends on Monday: the second half is invoiced
+without the rebate. The battery's `impure_body` names the line. The twin takes the day from a step.
 """
 
 from datetime import date, datetime
@@ -28,8 +28,10 @@ def party_ok(ctx: ContextSync):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(party_bug)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(party_ok)

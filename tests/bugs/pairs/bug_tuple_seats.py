@@ -1,8 +1,8 @@
 """Theatre: find the free seats, hold one of them while the guest pays.
 
-Seats are tuples of row and number. What comes back from the step is lists, and a list is not in the set of tuples that
-the body compares with: every seat counts as reserved for wheelchairs, and none is sold. The twin compares lists with
-lists.
+Seats are tuples of row and number. What comes back from the step is lists, and a list is not in the set of
+tuples that the body compares with: every seat counts as reserved for wheelchairs, and none is sold. The twin
+compares lists with lists.
 """
 
 import pytest
@@ -29,9 +29,11 @@ def seat_ok(ctx: ContextSync):
 
 @pytest.mark.durable(explore="every")
 def test_bug(durable):
+    """Some schedule shows the defect."""
     assert durable.run(seat_bug) == [[1, 4]]
 
 
 @pytest.mark.durable(explore="every")
 def test_ok(durable):
+    """No schedule breaks the twin."""
     assert durable.run(seat_ok) == [[1, 4]]

@@ -1,8 +1,8 @@
 """Flower shop: charge the customer and order the flowers; if the run fails for good, `on_failure` apologises.
 
-A step is tried twice. When the worker dies after the charge, twice in a row, the run is over: the customer has been
-charged (once, the charge has a key), gets no flowers and an apology. It takes two crashes at `charge`. The twin's
-handler asks the gateway for the order's charge and gives it back.
+A step is tried twice. When the worker dies after the charge, twice in a row, the run is over: the customer
+has been charged (once, the charge has a key), gets no flowers and an apology. It takes two crashes at
+`charge`. The twin's handler asks the gateway for the order's charge and gives it back.
 """
 
 import pytest
@@ -75,9 +75,11 @@ def charges_for_flowers_only(durable, flowers):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_faults=2, max_schedules=2000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     charges_for_flowers_only(durable, flowers_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_faults=2, max_schedules=2000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     charges_for_flowers_only(durable, flowers_ok)

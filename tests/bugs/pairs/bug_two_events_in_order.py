@@ -1,7 +1,7 @@
 """Background check: the bank and the landlord answer, each in their own time.
 
-The function waits for the bank first and for the landlord after that. A landlord who answers before the bank is not
-heard, and the tenant is refused. The twin waits for both at once.
+The function waits for the bank first and for the landlord after that. A landlord who answers before the bank
+is not heard, and the tenant is refused. The twin waits for both at once.
 """
 
 import asyncio
@@ -39,9 +39,11 @@ def hears_both(durable, tenant):
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     hears_both(durable, tenant_bug)
 
 
 @pytest.mark.durable(explore="every", max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     hears_both(durable, tenant_ok)

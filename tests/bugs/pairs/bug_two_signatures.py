@@ -1,8 +1,8 @@
 """Wire transfer: two directors have to sign before the money leaves.
 
-The function waits twice for a signature and does not look at who signed. A start is deduplicated by the event's id, a
-wait is not: one signature that is delivered twice counts as two. The twin waits for a signature of somebody else than
-the first signer.
+The function waits twice for a signature and does not look at who signed. A start is deduplicated by the
+event's id, a wait is not: one signature that is delivered twice counts as two. The twin waits for a signature
+of somebody else than the first signer.
 """
 
 import pytest
@@ -69,9 +69,11 @@ def needs_two_heads(durable, transfer):
 
 @pytest.mark.durable(explore="every", faults=["duplicate_event"], max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     needs_two_heads(durable, transfer_bug)
 
 
 @pytest.mark.durable(explore="every", faults=["duplicate_event"], max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     needs_two_heads(durable, transfer_ok)

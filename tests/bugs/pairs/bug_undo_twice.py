@@ -1,8 +1,8 @@
 """Concert: take two tickets out of the pool, ask the band; when the band says no, put them back.
 
-Putting back adds to the pool. The compensation is a step like any other: a worker that dies behind it puts the tickets
-back once more, and the pool holds tickets that do not exist. One crash after `put-back` shows it. The twin keeps the
-tickets of an order together and moves them back by its id.
+Putting back adds to the pool. The compensation is a step like any other: a worker that dies behind it puts
+the tickets back once more, and the pool holds tickets that do not exist. One crash after `put-back` shows it.
+The twin keeps the tickets of an order together and moves them back by its id.
 """
 
 import pytest
@@ -72,9 +72,11 @@ def invents_no_tickets(durable, concert):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     invents_no_tickets(durable, concert_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     invents_no_tickets(durable, concert_ok)

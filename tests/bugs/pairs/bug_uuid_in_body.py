@@ -1,7 +1,7 @@
 """Coupon: make a code, reserve it, mail it.
 
-The code is made in the body, so every replay makes another one: the mail holds a code that was never reserved. The
-battery's `impure_body` names the line. The twin makes it in a step.
+The code is made in the body, so every replay makes another one: the mail holds a code that was never
+reserved. The battery's `impure_body` names the line. The twin makes it in a step.
 """
 
 import uuid
@@ -47,8 +47,10 @@ def coupon_ok(ctx: ContextSync):
 
 
 def test_bug():
+    """The check reports the defect."""
     checks.check_durable(coupon_bug, setup=fresh)
 
 
 def test_ok():
+    """The check has nothing against the twin."""
     checks.check_durable(coupon_ok, setup=fresh)

@@ -1,8 +1,8 @@
 """Prepaid phone: the payment provider's webhook says that a top-up was paid, and the credit is added.
 
-The provider sends a webhook again under another delivery id when our answer was slow; the function runs twice and
-credits twice. A duplicate under a second id shows it, one under the same id does not. The twin files every top-up under
-the payment's own id in the same step that adds the credit.
+The provider sends a webhook again under another delivery id when our answer was slow; the function runs twice
+and credits twice. A duplicate under a second id shows it, one under the same id does not. The twin files
+every top-up under the payment's own id in the same step that adds the credit.
 """
 
 import pytest
@@ -59,9 +59,11 @@ def credits_once(durable, top_up):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     credits_once(durable, top_up_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     credits_once(durable, top_up_ok)

@@ -1,7 +1,8 @@
 """Parcel: book a slot at the depot, charge the sender, hand the parcel over.
 
-Whatever fails, the compensation gives the slot back, and forgets the money: when `hand-over` fails the sender has been
-charged. One error of that step shows it. The twin collects what has to be undone as it goes, and undoes all of it.
+Whatever fails, the compensation gives the slot back, and forgets the money: when `hand-over` fails the sender
+has been charged. One error of that step shows it. The twin collects what has to be undone as it goes, and
+undoes all of it.
 """
 
 import pytest
@@ -82,9 +83,11 @@ def sends_or_undoes(durable, parcel):
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_bug(durable):
+    """Some schedule shows the defect."""
     sends_or_undoes(durable, parcel_bug)
 
 
 @pytest.mark.durable(explore="every", faults=FAULTS, max_schedules=1000)
 def test_ok(durable):
+    """No schedule breaks the twin."""
     sends_or_undoes(durable, parcel_ok)
