@@ -23,8 +23,10 @@ _WHERE = {
     ),
     ".history": ("History",),
     ".run": ("Run", "RunError", "RunStatus", "StepRecord"),
-    ".simulation": ("ANYTIME", "Simulation", "between"),
-    ".step": ("Context", "ContextSync", "ParallelMode"),
+    ".moments": ("ANYTIME", "between"),
+    ".simulation": ("Simulation",),
+    ".step": ("Context", "ParallelMode"),
+    ".step_sync": ("ContextSync",),
     ".touching": ("touches",),
 }  # fmt: skip
 _MODULES = ("checks", "faults", "strategies")
@@ -78,16 +80,16 @@ if TYPE_CHECKING:
     from .functions import TriggerEvent as TriggerEvent
     from .functions import durable_function as durable_function
     from .history import History as History
+    from .moments import ANYTIME as ANYTIME
+    from .moments import between as between
     from .run import Run as Run
     from .run import RunError as RunError
     from .run import RunStatus as RunStatus
     from .run import StepRecord as StepRecord
-    from .simulation import ANYTIME as ANYTIME
     from .simulation import Simulation as Simulation
-    from .simulation import between as between
     from .step import Context as Context
-    from .step import ContextSync as ContextSync
     from .step import ParallelMode as ParallelMode
+    from .step_sync import ContextSync as ContextSync
     from .touching import touches as touches
 
 

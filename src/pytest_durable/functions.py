@@ -197,16 +197,7 @@ def durable_function(
     """
     given = locals()
     _check_id(fn_id)
-    if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
-        msg = f"function {fn_id!r}: retries={retries!r} is not a number from 0 to {MOST_RETRIES}"
-        raise UsageError(msg)
-    for what, listed, most in (("trigger", trigger, MOST_TRIGGERS), ("cancel", cancel, MOST_CANCELS)):
-        if len(_listed(listed)) > most:
-            msg = f"function {fn_id!r}: {what} has {len(_listed(listed))} entries; the server takes {most}"
-            raise UsageError(msg)
-    if on_failure is not None and not callable(on_failure):
-        msg = f"function {fn_id!r}: on_failure={on_failure!r} is not callable; give a function that takes a context"
-        raise UsageError(msg)
+    _check_counts(fn_id, retries, trigger, cancel, on_failure)
     limits = timeouts or Timeouts()
     not_simulated = [option for option in FLOW_CONTROL if given[option] is not None]
 
@@ -235,6 +226,19 @@ def durable_function(
 def _check_id(fn_id: object) -> None:
     if not isinstance(fn_id, str) or not fn_id:
         msg = f'a function id must be text, and {fn_id!r} is not; write @durable_function("onboarding")'
+        raise UsageError(msg)
+
+
+def _check_counts(fn_id: str, retries: object, trigger: Any, cancel: Any, on_failure: Any) -> None:
+    if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
+        msg = f"function {fn_id!r}: retries={retries!r} is not a number from 0 to {MOST_RETRIES}"
+        raise UsageError(msg)
+    for what, listed, most in (("trigger", trigger, MOST_TRIGGERS), ("cancel", cancel, MOST_CANCELS)):
+        if len(_listed(listed)) > most:
+            msg = f"function {fn_id!r}: {what} has {len(_listed(listed))} entries; the server takes {most}"
+            raise UsageError(msg)
+    if on_failure is not None and not callable(on_failure):
+        msg = f"function {fn_id!r}: on_failure={on_failure!r} is not callable; give a function that takes a context"
         raise UsageError(msg)
 
 

@@ -31,7 +31,8 @@ from .invocation import (
     swallowed,
 )
 from .loop import GUARD, VirtualLoop, close_quietly
-from .step import Context, ContextSync
+from .step import Context
+from .step_sync import ContextSync
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator

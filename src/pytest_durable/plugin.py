@@ -25,6 +25,7 @@ OPTIONS = {
 TURNS = pytest.StashKey["Turns"]()
 FAILED = pytest.StashKey[bool]()
 DECISIONS = pytest.StashKey[Any]()
+LEARNT = pytest.StashKey[bool]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -100,6 +101,49 @@ def learn(config: pytest.Config) -> None:
         BATTERY.update(table)
 
 
+def decisions_of(config: pytest.Config) -> Any:
+    """The table of decisions of this process, and of its workers."""
+    if DECISIONS not in config.stash:
+        from .decisions import Decisions
+
+        config.stash[DECISIONS] = Decisions()
+    return config.stash[DECISIONS]
+
+
+def least_decisions(config: pytest.Config) -> float | None:
+    """The percentage of ``--durable-cov-fail-under``, or None.
+
+    Raises:
+        pytest.UsageError: it is no number.
+    """
+    value = option(config, "cov-fail-under")
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        msg = f"--durable-cov-fail-under={value!r} is not a number"
+        raise pytest.UsageError(msg) from None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the decisions of a worker to the controller, and fail a session that exercised too few."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["durable_decisions"] = decisions_of(config).table
+        return
+    least = least_decisions(config)
+    if least is not None and decisions_of(config).percentage() < least and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the decisions of a worker of xdist."""
+    table = getattr(node, "workeroutput", {}).get("durable_decisions")
+    if table:
+        decisions_of(node.config).merge(table)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Prepare the executions of a test that uses the fixture."""
@@ -128,7 +172,8 @@ def durable(request: pytest.FixtureRequest) -> Iterator[Simulation]:
         yield simulation
     finally:
         simulation.close()
-        item.config.stash[DECISIONS].add(simulation)
+        if option(item.config, "cov") or option(item.config, "cov-fail-under"):
+            decisions_of(item.config).add(simulation)
     turns.closed(simulation, failed=item.stash[FAILED])
 
 
@@ -199,7 +244,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if option(config, "cov") or option(config, "cov-fail-under"):
         from .decisions import summary
 
-        summary(terminalreporter, config)
+        summary(terminalreporter, decisions_of(config), least_decisions(config))
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

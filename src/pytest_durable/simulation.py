@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from . import monitors
 from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
 from ._core.errors import UnusedScriptError, UsageError
 from ._core.happenings import NEWS, TIMER, Happening
-from ._core.instants import MILLISECOND, Duration, as_datetime, duration, duration_text, instant, instant_text, later
+from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
 from ._core.world import World
 from .adapters import spec_of
@@ -20,6 +21,7 @@ from .faults import Fault, Faults
 from .invocation import Surroundings
 from .ledger import Ledger
 from .loop import outside_any_loop
+from .moments import Between, Named
 from .report import timelines
 from .run import Run
 from .scripts import Reaction, Script
@@ -33,34 +35,6 @@ if TYPE_CHECKING:
     from ._core.runs import Entry, FunctionSpec, RunState, Trigger
 
 REPLAY_MODES = ("always", "checkpoint")
-
-
-class Between:
-    """A moment that is a choice: from ``first`` (a duration from now) to ``last``, or until nothing else is due."""
-
-    def __init__(self, first: Any, last: Any) -> None:
-        self.first = first
-        self.last = last
-
-    def __repr__(self) -> str:
-        return "ANYTIME" if self.last is None else f"between({self.first!r}, {self.last!r})"
-
-
-ANYTIME = Between(0, None)
-"""For ``at=``: any moment from now to when the run would otherwise be idle."""
-
-
-def between(first: Duration | datetime, last: Duration | datetime) -> Between:
-    """For ``at=``: any moment of a window; both ends, and before and after all that is due inside."""
-    return Between(first, last)
-
-
-class _Named:
-    """A subject for happenings that belong to no run and no event."""
-
-    def __init__(self, subject_id: str, name: str) -> None:
-        self.id = subject_id
-        self.name = name
 
 
 class Simulation:
@@ -308,7 +282,7 @@ class Simulation:
             self.engine.answers.tick(spec, ticked)
             self._schedule_tick(spec, trigger, number, tick)
 
-        subject = _Named(spec.id, spec.id)
+        subject = Named(spec.id, spec.id)
         self.world.push(Happening(tick, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
 
     def start(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Run:
@@ -401,7 +375,7 @@ class Simulation:
         data = wire.copy(data, f"signal({name!r}): data")
         self._sent += 1
         moment, closes = self._moment(at, "signal: at")
-        subject = _Named(f"test {self._sent}", name)
+        subject = Named(f"test {self._sent}", name)
         self._put(Happening(moment, NEWS, "signal", subject, "",
                             lambda: self.engine.answers.signal_arrives(name, data)), at, closes)  # fmt: skip
 
@@ -448,7 +422,7 @@ class Simulation:
             given = self._wired(what, "on_wait")[0]
             self.world.push(answers.arrival(answers.make_sending(given, who, None, at), at))
         elif kind == "signal":
-            self.world.push(Happening(at, NEWS, "signal", _Named(who, what), "",
+            self.world.push(Happening(at, NEWS, "signal", Named(who, what), "",
                                       lambda: answers.signal_arrives(what, data)))  # fmt: skip
         else:
             self.world.push(Happening(at, NEWS, "cancel", run, who,
@@ -499,41 +473,15 @@ class Simulation:
 
     def always(self, predicate: Callable[[], object]) -> None:
         """From now on the predicate must hold after every happening; otherwise the drive fails there."""
-        self._watch(predicate, "always", holds=True)
+        monitors.watch(self.world, predicate, "always", holds=True)
 
     def never(self, predicate: Callable[[], object]) -> None:
         """From now on the predicate must not hold after any happening; otherwise the drive fails there."""
-        self._watch(predicate, "never", holds=False)
-
-    def _watch(self, predicate: Callable[[], object], word: str, *, holds: bool) -> None:
-        name = getattr(predicate, "__qualname__", repr(predicate))
-
-        def look() -> None:
-            if bool(predicate()) is not holds:
-                verb = "does not hold" if holds else "holds"
-                msg = f"{word}({name}) {verb} at {instant_text(self.world.now)}, after: {self.world.current}"
-                raise AssertionError(msg)
-
-        self.world.watchers.append(look)
+        monitors.watch(self.world, predicate, "never", holds=False)
 
     def eventually(self, predicate: Callable[[], object], *, within: Duration) -> None:
         """The predicate must hold at some moment within that time; otherwise the drive fails when it is over."""
-        name = getattr(predicate, "__qualname__", repr(predicate))
-        deadline = self.world.now + duration(within, "eventually: within")
-        held: list[bool] = []
-
-        def look() -> None:
-            if not held and predicate():
-                held.append(True)
-
-        def end() -> None:
-            look()
-            if not held:
-                msg = f"eventually({name}) did not hold within {duration_text(duration(within))}"
-                raise AssertionError(msg)
-
-        self.world.watchers.append(look)
-        self.world.push(Happening(deadline, TIMER, "limit", _Named("eventually", name), "eventually", end, weak=True))
+        monitors.eventually(self.world, predicate, within)
 
     def __repr__(self) -> str:
         return f"<Simulation at {instant_text(self.world.now)} with {len(self.engine.runs)} runs>"

@@ -19,7 +19,8 @@ from .touching import touched_by
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._core.engine import Engine, Item
+    from ._core.engine import Engine
+    from ._core.requests import Item
     from ._core.runs import Entry, RunState
     from ._core.world import World
     from .clock import Clock
@@ -29,7 +30,7 @@ OK = "as usual"
 
 
 class TestStage:
-    """The stage of a simulation; see ``_core.engine.Stage``."""
+    """The stage of a simulation; see ``_core.requests.Stage``."""
 
     __test__ = False
 

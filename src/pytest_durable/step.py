@@ -28,7 +28,7 @@ from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
-from .invocation import BODY, GROUP, LEAVING, Call, Invocation, ReplayLogger, StepCoroutine, StepInterrupt
+from .invocation import GROUP, Call, Invocation, ReplayLogger, StepCoroutine
 from .loop import close_quietly
 
 if TYPE_CHECKING:
@@ -328,9 +328,9 @@ class Group:
             The results of all, in the order of the callables.
         """
         tasks = []
-        for branch in _branches(callables):
+        for branch in branches_of(callables):
             context = contextvars.copy_context()
-            context.run(GROUP.set, _mode(parallel_mode))
+            context.run(GROUP.set, mode_of(parallel_mode))
             coro: Any = context.run(branch)
             if not asyncio.iscoroutine(coro):
                 coro = _awaited(coro)
@@ -338,7 +338,12 @@ class Group:
         return tuple(await asyncio.gather(*tasks))
 
 
-def _mode(parallel_mode: object) -> str:
+def mode_of(parallel_mode: object) -> str:
+    """The word of a parallel mode, ours or the SDK's.
+
+    Raises:
+        UsageError: it is none.
+    """
     value = getattr(parallel_mode, "value", None)
     if value not in {"wait", "race"}:
         msg = f"parallel_mode={parallel_mode!r}; say ParallelMode.WAIT or ParallelMode.RACE"
@@ -346,7 +351,12 @@ def _mode(parallel_mode: object) -> str:
     return str(value)
 
 
-def _branches(callables: Sequence[Any]) -> Sequence[Any]:
+def branches_of(callables: Sequence[Any]) -> Sequence[Any]:
+    """The branches of a group.
+
+    Raises:
+        UsageError: one of them is not callable.
+    """
     for branch in callables:
         if not callable(branch):
             for other in callables:
@@ -405,156 +415,3 @@ class Context:
     def logger(self) -> ReplayLogger:
         """The logger ``pytest_durable.run``, silent while the body replays."""
         return ReplayLogger(logging.getLogger("pytest_durable.run"), self._invocation)
-
-
-class StepSync(Commands):
-    """``ctx.step`` of a sync function: the methods of ``Step`` without await."""
-
-    @property
-    def ai(self) -> AISync:
-        """Calls of models."""
-        return AISync(self)
-
-    def _take(self, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
-        entry = self._invocation.memo(key)
-        if entry is not None:
-            return self._invocation.answer(entry, convert)
-        call = Call(make())
-        mode = GROUP.get()
-        if mode:
-            call.command.planned = True
-            call.command.race = mode == "race"
-        invocation = self._invocation
-        invocation.calls.append(call)
-        invocation.interrupted = True
-        invocation.phase = LEAVING
-        raise StepInterrupt(call)
-
-    def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> T:
-        """As ``Step.run``."""
-        key, index = self._invocation.claim(step_id, RUN)
-        return self._take(  # type: ignore[no-any-return]  # what crossed JSON has the handler's type by its author's word
-            key, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None
-        )
-
-    def sleep(self, step_id: str, duration: Duration) -> None:
-        """As ``Step.sleep``."""
-        key, index = self._invocation.claim(step_id, SLEEP)
-        self._take(key, lambda: self._sleep(key, step_id, index, duration), None)
-
-    def sleep_until(self, step_id: str, until: datetime | str) -> None:
-        """As ``Step.sleep_until``."""
-        key, index = self._invocation.claim(step_id, SLEEP)
-        self._take(key, lambda: self._sleep_until(key, step_id, index, until), None)
-
-    def wait_for_event(
-        self,
-        step_id: str,
-        *,
-        event: str,
-        timeout: Duration | None = UNSET,
-        if_exp: str | None = None,
-        match: str | None = None,
-    ) -> Event | None:
-        """As ``Step.wait_for_event``."""
-        key, index = self._invocation.claim(step_id, WAIT)
-        return self._take(  # type: ignore[no-any-return]
-            key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
-        )
-
-    def wait_for_signal(
-        self, step_id: str, *, signal: str, timeout: Duration | None = UNSET, on_conflict: str = UNSET
-    ) -> Signal | None:
-        """As ``Step.wait_for_signal``."""
-        key, index = self._invocation.claim(step_id, SIGNAL)
-        return self._take(  # type: ignore[no-any-return]
-            key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
-        )
-
-    def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
-        """As ``Step.send_event``."""
-        key, index = self._invocation.claim(step_id, SEND)
-        return self._take(key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
-
-    def invoke(
-        self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
-    ) -> Any:
-        """As ``Step.invoke``."""
-        key, index = self._invocation.claim(step_id, INVOKE)
-        return self._take(key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)
-
-    def invoke_by_id(
-        self,
-        step_id: str,
-        *,
-        app_id: str | None = None,
-        function_id: str,
-        data: dict[str, Any] | None = None,
-        timeout: Duration | None = None,
-    ) -> Any:
-        """As ``Step.invoke_by_id``."""
-        key, index = self._invocation.claim(step_id, INVOKE)
-        return self._take(
-            key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
-        )
-
-
-class AISync:
-    """``ctx.step.ai`` of a sync function."""
-
-    def __init__(self, step: StepSync) -> None:
-        self._step = step
-
-    def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """As ``AI.wrap``."""
-        key, index = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
-        return self._step._take(  # noqa: SLF001 - as above
-            key,
-            lambda: self._step._execute(key, step_id, index, RUN, fn, args, kwargs),  # noqa: SLF001 - as above
-            None,
-        )
-
-    def infer(self, step_id: str, *, adapter: Any, body: Any) -> Any:
-        """As ``AI.infer``."""
-        key, index = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - a part of the same API
-        request = adapter_request(adapter, body)
-        return self._step._take(key, lambda: Execute(key, step_id, index, INFER, None, (), request), None)  # noqa: SLF001
-
-
-class GroupSync:
-    """``ctx.group`` of a sync function."""
-
-    def __init__(self, invocation: Invocation) -> None:
-        self._invocation = invocation
-
-    def parallel(
-        self, callables: Sequence[Callable[[], Any]], *, parallel_mode: ParallelMode = ParallelMode.WAIT
-    ) -> tuple[Any, ...]:
-        """As ``Group.parallel``: each callable runs up to its first new step, then all of these are planned."""
-        results, interrupt, invocation = [], None, self._invocation
-        mode, position = _mode(parallel_mode), invocation.position
-        for number, branch in enumerate(_branches(callables)):
-            context = contextvars.copy_context()
-            context.run(GROUP.set, mode)
-            with invocation.in_branch(number, position):
-                try:
-                    results.append(context.run(branch))
-                except StepInterrupt as stop:
-                    interrupt = stop
-                    invocation.phase = BODY
-        if interrupt is not None:
-            invocation.phase = LEAVING
-            raise interrupt
-        return tuple(results)
-
-
-class ContextSync(Context):
-    """What a sync durable function receives: as ``Context``, with methods that are not awaited."""
-
-    step: StepSync  # type: ignore[assignment]  # the same names without await
-    step_class = StepSync
-
-    @property
-    def group(self) -> GroupSync:  # type: ignore[override]  # the same names without await
-        """Parallel steps."""
-        return GroupSync(self._invocation)

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_durable import StepError, durable_function
-from pytest_durable.choosers import Every
+from pytest_durable.choosers import Every, Pruned
 from pytest_durable.exploration import Explorer, Report, Trial, simulate
-from pytest_durable.choosers import Pruned
 
 KEYS = ("x", "y", None)
 
@@ -24,10 +23,10 @@ def steps():
                     min_size=1, max_size=2)  # fmt: skip
 
 
-def execution(programs, sends, faults):
+def execution(programs, sends, faults):  # noqa: C901 - a small interpreter
     """A scenario of these programs, and what can be seen at its end."""
 
-    def scenario(sim):
+    def scenario(sim):  # noqa: C901 - as above
         stores = {key: [] for key in KEYS}
         results = []
 

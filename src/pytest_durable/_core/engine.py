@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from . import chance, wire
 from .answers import Answers
@@ -21,70 +21,17 @@ from .errors import (
 from .happenings import TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits
+from .requests import Item
 from .results import CRASH, VALUE, Result
 from .runs import CANCELLED, COMPLETED, FAILED, RUNNING, Entry, Failure, FunctionSpec, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .bus import BusEvent
     from .commands import Answer, Raised
+    from .requests import Stage
     from .wire import Stored
     from .world import World
-
-
-class Stage(Protocol):
-    """The port to the test: what a step does when it is tried, and what befalls what is on its way."""
-
-    @property
-    def befalls(self) -> bool:
-        """Whether anything may befall a request; if not, ``before`` and ``after`` are not asked."""
-        ...
-
-    def attempt(self, run: RunState, entry: Entry) -> Result:
-        """Try a step once: its handler, its script, and the faults that befall it."""
-        ...
-
-    def stub(self, run: RunState, entry: Entry) -> Result | None:
-        """A scripted answer to a step that nobody executes, or None for the real thing."""
-        ...
-
-    def reached(self, run: RunState, entry: Entry) -> None:
-        """Take note that a run waits."""
-        ...
-
-    def deliver(self, event: BusEvent) -> list[tuple[int, BusEvent]]:
-        """What arrives, and how much later, when an event is sent."""
-        ...
-
-    def before(self, item: Item) -> bool:
-        """Take note of a request that is about to be made; False if it is not to be made."""
-        ...
-
-    def after(self, item: Item) -> None:
-        """Take note of a request whose answer has been recorded."""
-        ...
-
-
-class Item:
-    """A request that is due: the unit of scheduling, with its own count of attempts. Semantics' section 3.2.
-
-    Attributes:
-        target: the planned step that it executes, or None to find out what comes next.
-        retries: the step whose attempt, in a request without a target, it repeats.
-    """
-
-    __slots__ = ("attempt", "number", "retries", "run", "target")
-
-    def __init__(self, run: RunState, target: Entry | None, number: int) -> None:
-        self.run = run
-        self.target = target
-        self.attempt = 0
-        self.number = number
-        self.retries: Entry | None = None
-
-    def __str__(self) -> str:
-        return f"{self.number}.{self.attempt}" if self.target is None else self.target.key
 
 
 class Engine:
