@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import gc
 import json
 import os
 import subprocess
