@@ -187,16 +187,15 @@ class Faults:
         self.exploring = exploring
         self.budget = budget
         self._faults = [named(fault) for fault in faults]
+        self.present = bool(self._faults)
 
     def __iter__(self) -> Any:
         return iter(self._faults)
 
-    def __bool__(self) -> bool:
-        return bool(self._faults)
-
     def add(self, fault: str | Fault) -> None:
         """Add a fault to this simulation."""
         self._faults.append(named(fault))
+        self.present = True
 
     def spend(self, fault: Fault) -> None:
         """Take note of an injection."""

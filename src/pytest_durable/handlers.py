@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .clock import Clock
 
 
+PLAIN = frozenset({type(None), bool, int, float, str, list, dict, tuple})
+"""What a handler mostly returns, and what is surely not awaitable."""
+
+
 class StepTime:
     """The time inside a step: ``elapsed`` microseconds since it began. Whoever sleeps in the step moves it."""
 
@@ -69,7 +73,7 @@ def call(
     value, error = None, None
     try:
         value = handler(*args, **kwargs)
-        if inspect.isawaitable(value):
+        if type(value) not in PLAIN and inspect.isawaitable(value):
             # Abstract for type checkers only; what is not there refuses by name.
             value = _await(value, StepLoop(where, bound, step_time))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt

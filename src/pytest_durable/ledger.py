@@ -49,6 +49,10 @@ class Ledger:
     def __iter__(self) -> Iterator[Effect]:
         return iter(self.effects)
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {key}: {count}" for (name, key), count in self.counts().items())
+        return f"<Ledger: {shown or 'nothing recorded'}>"
+
     def __len__(self) -> int:
         return len(self.effects)
 

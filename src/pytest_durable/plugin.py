@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "durable(explore, faults, max_schedules, max_faults, max_seconds, examples, start, seed, replay, clock, "
+        "durable(explore, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "
         "limits): how the simulation of the fixture 'durable' is set up, and whether its schedules are explored",
     )
 

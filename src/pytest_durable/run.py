@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .simulation import Simulation
 
 
+IDLE_TICKS = 1_000
+"""How many ticks of cron may pass without anything happening to a run, until it counts as stuck."""
+
+
 class RunStatus(enum.StrEnum):
     """How far a run is; equal to its lower-case word. Sleeping and waiting runs are running."""
 
@@ -209,9 +213,17 @@ class Run:
             RunCancelled: it was cancelled.
             RunStuck: nothing can wake it; raised at once, with what it waits for.
         """
-        state = self._state
+        state, simulation = self._state, self._simulation
+        known, since = len(state.facts), simulation.ticks
+
+        def over() -> bool:
+            nonlocal known, since
+            if len(state.facts) != known:
+                known, since = len(state.facts), simulation.ticks
+            return state.ended_at is not None or simulation.ticks - since > IDLE_TICKS
+
         try:
-            self._simulation.drive_to(lambda: state.ended_at is not None)
+            simulation.drive_to(over)
         except NonDeterminismError:
             if state.ended_at is None:
                 raise
@@ -229,6 +241,8 @@ class Run:
         simulation, state = self._simulation, self._state
         waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
+        if simulation.ticks:
+            waits += f" (cron has ticked {simulation.ticks:,} times)"
         return (
             f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits or queued}. Nothing "
             "that is due can wake it. Send what it waits for (durable.send, durable.signal, durable.on_wait), give the "

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SIMULATION = ("start", "seed", "replay", "limits", "clock")
 """Arguments of the marker that the simulation takes."""
 
-EXPLORATION = ("explore", "faults", "max_schedules", "max_faults", "max_seconds", "examples")
+EXPLORATION = ("explore", "faults", "max_schedules", "max_faults", "max_seconds")
 """Arguments of the marker that are about exploration."""
 
 MOST = {"every": 10_000, "random": 200, "pct": 200}
@@ -29,7 +29,6 @@ class Settings:
         explore: a strategy, or None for the default order alone.
         faults: faults or their names.
         max_schedules, max_faults, max_seconds: the budget.
-        examples: schedules that are run first, as pinned by the author.
         schedule: the only schedule to run (``--durable-replay``), or None.
         simulation: arguments of ``Simulation``.
     """
@@ -39,7 +38,6 @@ class Settings:
     max_schedules: int = 0
     max_faults: int = 1
     max_seconds: float | None = None
-    examples: tuple[str, ...] = ()
     schedule: str | None = None
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
@@ -66,7 +64,6 @@ def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
         max_schedules=_number(marker.get("max_schedules", 0), "max_schedules", 0),
         max_faults=_number(marker.get("max_faults", 1), "max_faults", 0),
         max_seconds=marker.get("max_seconds"),
-        examples=_tuple(marker.get("examples", ()), "examples"),
         simulation={key: marker[key] for key in SIMULATION if key in marker},
     )
     if options.get("explore"):

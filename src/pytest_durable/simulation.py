@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,7 +10,7 @@ from . import monitors
 from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
-from ._core.errors import UnusedScriptError, UsageError
+from ._core.errors import NotSimulatedWarning, UnusedScriptError, UsageError
 from ._core.happenings import NEWS, TIMER, Happening
 from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
@@ -101,6 +102,7 @@ class Simulation:
         self._functions: dict[FunctionSpec, Any] = {}
         self._runs: dict[str, Run] = {}
         self._sent = 0
+        self.ticks = 0
         self._driving = False
         self._entered = False
         self.events_were_read = False
@@ -234,6 +236,10 @@ class Simulation:
         return spec
 
     def _know(self, spec: FunctionSpec) -> None:
+        left_out = getattr(self._functions.get(spec), "not_simulated", ())
+        if left_out and spec.id not in self.engine.known:
+            text = f"{spec.id}: {', '.join(left_out)} is configured and not simulated yet; runs start as if it were not"
+            warnings.warn(text, NotSimulatedWarning, stacklevel=4)
         self.engine.known[spec.id] = spec
         if spec.on_failure is not None:
             self._functions.setdefault(spec.on_failure, spec.on_failure.source)
@@ -279,6 +285,7 @@ class Simulation:
             data = {"cron": trigger.text}
             ticked = {"name": "inngest/scheduled.timer", "data": data, "ts": tick // MILLISECOND}
             ticked["id"] = as_datetime(tick).isoformat()
+            self.ticks += 1
             self.engine.answers.tick(spec, ticked)
             self._schedule_tick(spec, trigger, number, tick)
 

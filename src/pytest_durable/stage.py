@@ -49,17 +49,17 @@ class TestStage:
     @property
     def befalls(self) -> bool:
         """Whether there are faults."""
-        return bool(self.faults)
+        return self.faults.present
 
     # -- attempts -----------------------------------------------------------------------------------------------------
 
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
-        if entry.op == RUN and not self.scripts.written and not self.faults:
+        if entry.op == RUN and not self.scripts.written and not self.faults.present:
             command: Any = entry.command
             return self._call(entry, command.handler, command.args, command.kwargs)
         action = self.scripts.next(run, entry) if self.scripts.written else None
-        fault = self._choose(run, entry) if self.faults else None
+        fault = self._choose(run, entry) if self.faults.present else None
         if action is None and fault is None:
             return self._perform(run, entry, None)
         kind = action.kind if action is not None else s.REAL
@@ -173,7 +173,7 @@ class TestStage:
 
     def deliver(self, event: BusEvent) -> list[tuple[int, BusEvent]]:
         """What arrives, and how much later, when an event is sent."""
-        if not self.faults:
+        if not self.faults.present:
             return [(0, event)]
         sender = event.sender.spec.id if event.sender is not None else None
         options = [

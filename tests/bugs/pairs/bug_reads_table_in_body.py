@@ -9,7 +9,7 @@ import pytest
 
 from pytest_durable import Context, between, durable_function
 
-DEVIATIONS = 1
+DEVIATIONS = 3
 
 
 class Readers:
