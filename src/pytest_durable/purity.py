@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import os
 import random
 import sys
@@ -101,7 +102,9 @@ class Watch:
     @contextmanager
     def on(self) -> Iterator[None]:
         """Watch while a body is executed."""
-        before = sys.getprofile()
+        # No collection of garbage while a body is watched: its callbacks (Hypothesis has one) look at clocks.
+        before, collecting = sys.getprofile(), gc.isenabled()
+        gc.disable()
         audit_target.append(self)
         sys.setprofile(self.profile)
         try:
@@ -109,6 +112,8 @@ class Watch:
         finally:
             sys.setprofile(before)
             audit_target.pop()
+            if collecting:
+                gc.enable()
 
 
 audit_target: list[Watch] = []

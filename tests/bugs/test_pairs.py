@@ -10,9 +10,11 @@ import pytest
 
 import pytest_durable
 
-for _module in pkgutil.walk_packages(pytest_durable.__path__, "pytest_durable."):
+for _name in [module.name for module in pkgutil.walk_packages(pytest_durable.__path__, "pytest_durable.")]:
     # A pytest inside this one forgets, at its end, the modules that it was the first to import.
-    import_module(_module.name)
+    import_module(_name)
+for _name in ("croniter", "hypothesis", "lark", "time_machine"):
+    import_module(_name)
 
 FOLDER = Path(__file__).parent / "pairs"
 PAIRS = sorted(path.stem.removeprefix("bug_") for path in FOLDER.glob("bug_*.py"))

@@ -201,23 +201,25 @@ def parse(text: str) -> Node:
         raise failure(
             text, 0, "expected an expression, found nothing", "Leave the condition out if everything should match."
         )
-    from lark.exceptions import UnexpectedInput
-
+    parser, refused = _parser()
     try:
-        return _Builder(text).build(_parser().parse(text).children[0])
-    except UnexpectedInput as error:
+        return _Builder(text).build(parser.parse(text).children[0])
+    except refused as error:
         raise _syntax_error(text, error) from None
     except RecursionError:
         raise failure(text, 0, "the nesting is too deep", "Split it into several conditions.") from None
 
 
 @functools.cache
-def _parser() -> Lark:
-    # Reading the grammar takes tens of milliseconds: only suites with expressions pay for it.
+def _parser() -> tuple[Lark, type[Exception]]:
+    # Reading the grammar takes tens of milliseconds: only suites with expressions pay for it. The exception goes with
+    # the parser: a test runner may forget modules and import them again, and then their classes are others.
     from lark import Lark
+    from lark.exceptions import UnexpectedInput
 
     # The basic lexer, because a contextual one would accept a reserved word such as `null` as a field name.
-    return Lark(GRAMMAR, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
+    lark = Lark(GRAMMAR, parser="lalr", lexer="basic", propagate_positions=True, maybe_placeholders=False)
+    return lark, UnexpectedInput
 
 
 def _syntax_error(text: str, error: Any) -> ExpressionError:
