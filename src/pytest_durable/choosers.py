@@ -282,7 +282,7 @@ class Pct(Sampler):
 
     def order(self, options: Sequence[Any]) -> int:
         """The option with the highest priority."""
-        names = [f"{option.subject.id} {option.detail if option.kind == 'step' else ''}" for option in options]
+        names = [_who(option) for option in options]
         for name in names:
             if name not in self.priorities:
                 self.priorities[name] = 1 + self.random.random()
@@ -292,6 +292,12 @@ class Pct(Sampler):
             best = max(range(len(names)), key=lambda index: self.priorities[names[index]])
         self.position += 1
         return best
+
+
+def _who(option: Any) -> str:
+    """Who happens: a run that goes on, each of its planned steps, and whatever befalls it from outside."""
+    within = {"step": f"step {option.detail}", "start": "", "go on": ""}
+    return f"{option.subject.id} {within.get(option.kind, option.kind)}"
 
 
 class Sparse(Sampler):

@@ -27,8 +27,9 @@ LIBRARY = tuple(
 QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache", "abc")
 """Modules of the standard library that may look at the clock or at files for their own ends."""
 
-CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime",
-          "ctime"}  # fmt: skip
+CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"}
+"""Functions of ``time`` that look at a clock whatever they are given; ``localtime`` and its like may be given a time."""
+
 FILES = {"open", "listdir", "scandir", "stat", "lstat", "mkdir", "remove", "unlink", "rename", "rmdir", "replace"}
 AUDITED = {
     "socket.connect": "network", "socket.getaddrinfo": "network", "socket.bind": "network",
