@@ -28,7 +28,7 @@ QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache"
 """Modules of the standard library that may look at the clock or at files for their own ends."""
 
 CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"}
-"""Functions of ``time`` that look at a clock whatever they are given; ``localtime`` and its like may be given a time."""
+"""Functions of ``time`` that look at a clock whatever they are given; ``localtime`` may be given a time."""
 
 FILES = {"open", "listdir", "scandir", "stat", "lstat", "mkdir", "remove", "unlink", "rename", "rmdir", "replace"}
 AUDITED = {
