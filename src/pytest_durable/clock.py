@@ -139,6 +139,8 @@ class Clock:
         self.kind = backend
         self.sleeper: Callable[[int], None] | None = None
         """What a ``time.sleep`` does while a step of this simulation is executed; None outside."""
+        self.receive: Callable[[Any], list[str]] | None = None
+        """What takes the events that clients of an SDK send while this simulation is on top."""
 
     def show(self, micros: int) -> None:
         """Show an instant from now on."""
@@ -169,6 +171,11 @@ class Clock:
                 del _stack[index]
                 break
         _show_top()
+
+
+def inbox() -> Callable[[Any], list[str]] | None:
+    """What takes the events that are sent now; None without a simulation."""
+    return _stack[-1].receive if _stack else None
 
 
 def virtual_sleep(seconds: float) -> None:

@@ -156,12 +156,13 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
 
 
 class Surroundings(NamedTuple):
-    """What an invocation knows of its simulation: limits, registered functions, how to find one, and the time."""
+    """What an invocation knows of its simulation: limits, registered functions, how to find one, the time, and the stage."""
 
     limits: Limits
     known: Mapping[str, FunctionSpec]
     spec_of: Callable[[object, str], FunctionSpec]
     now: Callable[[], int]
+    stage: Any = None
 
 
 class Invocation:

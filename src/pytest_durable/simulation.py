@@ -6,7 +6,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from . import monitors
+from . import adapters, monitors
 from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
@@ -15,7 +15,6 @@ from ._core.happenings import NEWS, TIMER, Happening
 from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
 from ._core.world import World
-from .adapters import spec_of
 from .clock import Clock, sleeping_virtually, start_instant
 from .events import Event, SentEvent, outgoing_all
 from .faults import Fault, Faults
@@ -98,7 +97,10 @@ class Simulation:
         self._stage.engine = self.engine
         self._stage.react = self._react
         self.engine.checkpoint = replay == "checkpoint"
-        self.engine.surroundings = Surroundings(limits, self.engine.known, self._spec_of, lambda: self.world.now)
+        self.engine.surroundings = Surroundings(
+            limits, self.engine.known, self._spec_of, lambda: self.world.now, self._stage
+        )
+        self._clock.receive = self._stage.receive
         self._functions: dict[FunctionSpec, Any] = {}
         self._runs: dict[str, Run] = {}
         self._sent = 0
@@ -110,6 +112,7 @@ class Simulation:
     # -- entering and leaving -----------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
+        adapters.ready()
         self._clock.enter()
         self._entered = True
         return self
@@ -230,7 +233,7 @@ class Simulation:
     # -- functions and runs -------------------------------------------------------------------------------------------
 
     def _spec_of(self, function: object, where: str) -> FunctionSpec:
-        spec = spec_of(function, where)
+        spec = adapters.spec_of(function, where)
         self._functions.setdefault(spec, function)
         self._know(spec)
         return spec
@@ -261,7 +264,7 @@ class Simulation:
         listeners = self.engine.answers.listeners.functions
         specs: dict[str, FunctionSpec] = {}
         for function in flat:
-            spec = spec_of(function, "register")
+            spec = adapters.spec_of(function, "register")
             other = specs.get(spec.id) or listeners.get(spec.id)
             if other is not None and other is not spec:
                 msg = f"register: two functions have the id {spec.id!r}; give each its own"

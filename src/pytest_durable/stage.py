@@ -13,6 +13,7 @@ from ._core.errors import InjectedError, UsageError
 from ._core.happenings import NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
 from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
+from .events import outgoing_all
 from .handlers import call
 from .touching import touched_by
 
@@ -43,6 +44,7 @@ class TestStage:
         self.scripts = s.Scripts()
         self.reactions: list[s.Reaction] = []
         self.isolated: dict[str, tuple[str, ...]] = {}
+        self.received = 0
         self.engine: Engine
         self.react: Callable[[str, Any, Any, int, str, RunState], None]
 
@@ -87,7 +89,7 @@ class TestStage:
         where = f"step '{entry.key}' of {run.spec.id}"
         if kind == s.TIME_OUT:
             return Result(ERROR, UsageError(f"{where} is executed, and times_out() is for waits and invocations"))
-        if entry.op == SEND and kind != s.CALL:
+        if entry.op == SEND and kind != s.CALL and not hasattr(command, "handler"):
             return Result(VALUE, self.engine.answers.send_from(run, entry, command))
         handler = action.payload if action is not None and kind == s.CALL else getattr(command, "handler", None)
         if handler is None:
@@ -235,6 +237,22 @@ class TestStage:
             again = Happening(self.world.now, WORK, "again", run, entry.key,
                               lambda: self.engine.redeliver(run, entry), owner=run.due)  # fmt: skip
             self.world.push(again)
+
+    def receive(self, events: Any) -> list[str]:
+        """Take the events that a client of an SDK sends, from the test, a body, a step or anything under test."""
+        engine, run = self.engine, self.engine.current
+        limits = engine.limits
+        who = f"{run.id} {run.invocations}" if run is not None else "client"
+        ids = []
+        for wired in outgoing_all(events, "client.send", limits.event_bytes, limits.events_per_send):
+            self.received += 1
+            at = self.clock.micros
+            event = engine.answers.make_sending(wired, f"{who} {self.received}", run, at)
+            self.world.push(engine.answers.arrival(event, at))
+            if run is not None:
+                run.sent.append(event)
+            ids.append(event.id)
+        return ids
 
     # -- steps that nobody executes -----------------------------------------------------------------------------------
 

@@ -126,6 +126,9 @@ class Answers:
         if entry.deaf:
             return
         spec = invoke.spec
+        if spec is None and run.spec.remote:
+            self._begin_unknown(run, entry, invoke)
+            return
         if spec is None:
             known = ", ".join(sorted(self.engine.known)) or "none"
             error = UsageError(
@@ -135,9 +138,7 @@ class Answers:
             )
             self.engine.fail(run, self.engine.failure_of(error))
             return
-        wire = self.make_event("inngest/function.invoked", {**invoke.data, "_inngest": {"fn_id": spec.id}},
-                               f"{run.id} {entry.key}")  # fmt: skip
-        event = BusEvent(wire, wire["id"], self.world.now, run)
+        event = self._invoked(run, entry, invoke, spec.id)
 
         def deliver() -> None:
             self.deliver(event)
@@ -147,9 +148,33 @@ class Answers:
 
         self.world.push(Happening(self.world.now, NEWS, "event", event, run.id, deliver))
 
+    def _invoked(self, run: RunState, entry: Entry, invoke: Invoke, function_id: str) -> BusEvent:
+        data = {**invoke.data, "_inngest": {"fn_id": function_id}}
+        if run.spec.remote:
+            data["_inngest"].update(correlation_id=f"{run.id}.{entry.key}", source_fn_id=run.spec.id)
+        wire = self.make_event("inngest/function.invoked", data, f"{run.id} {entry.key}")
+        return BusEvent(wire, wire["id"], self.world.now, run)
+
+    def _begin_unknown(self, run: RunState, entry: Entry, invoke: Invoke) -> None:
+        """The server looks for the function when the event of the invocation arrives, and finds none."""
+        event = self._invoked(run, entry, invoke, invoke.function_id)
+
+        def deliver() -> None:
+            self.deliver(event)
+            message = f"could not find function with ID: {invoke.function_id}"
+            event.outcome.refused.append(message)
+            self.world.touch(run.key, "w")
+            self._called_off(entry)
+            self.engine.save_failure(run, entry, Failure("Error", message))
+
+        self.world.push(Happening(self.world.now, NEWS, "event", event, run.id, deliver))
+
     def _invoke_timeout(self, run: RunState, entry: Entry, invoke: Invoke) -> None:
         message = f"{invoke.function_id} did not end within {duration_text(invoke.timeout or 0)}"
-        self.engine.save_failure(run, entry, Failure("InvokeTimeoutError", message, kind="invoke_timeout"))
+        name = "InvokeTimeoutError"
+        if run.spec.remote:
+            message, name = "Timed out waiting for invoked function to complete", "InngestInvokeTimeoutError"
+        self.engine.save_failure(run, entry, Failure(name, message, kind="invoke_timeout"))
 
     def answer_parent(self, child: RunState, parent: RunState, entry: Entry) -> None:
         """Hand the end of an invoked run to the step that waits for it."""
@@ -158,6 +183,8 @@ class Answers:
         self.world.touch(parent.key, "w")
         if child.status == COMPLETED and child.result is not None:
             self.engine.save_stored(parent, entry, child.result)
+        elif child.status == CANCELLED and parent.spec.remote:
+            self.engine.save_stored(parent, entry, self.engine.remote.cancelled_child(child))
         elif child.status == CANCELLED:
             message = f"the invoked run of {child.spec.id} was cancelled: {child.reason}"
             self.engine.save_failure(parent, entry, Failure("RunCancelled", message))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .runs import FunctionSpec, Refusal
+    from .results import Result
+    from .runs import Failure, FunctionSpec, Refusal
+    from .wire import Stored
 
 RUN, SLEEP, SEND, INVOKE, INFER = "run", "sleep", "send_event", "invoke", "ai"
 WAIT, SIGNAL = "wait_for_event", "wait_for_signal"
@@ -179,4 +181,57 @@ class Raised:
         self.error = error
 
 
-Answer = Asked | Returned | Raised
+class Report:
+    """One step in the reply of an SDK: found (``outcome`` is None), or executed in that request with an outcome.
+
+    A value in it has crossed the wire already. ``final``: what failed is not to be tried again.
+    """
+
+    __slots__ = ("command", "final", "outcome")
+
+    def __init__(self, command: Command, outcome: Result | None = None, *, final: bool = False) -> None:
+        self.command = command
+        self.outcome = outcome
+        self.final = final
+
+
+class Reply:
+    """What an SDK answered to a request: steps, or the result of the function, or an error.
+
+    Attributes:
+        reports: the steps; None if the reply is an end.
+        result: what the function returned, after its way over the wire.
+        failure: why the request failed, or None.
+        final: a failed request is not to be made again.
+        retry: an exception that says when to make it again, or None for the table.
+    """
+
+    __slots__ = ("failure", "final", "reports", "result", "retry")
+
+    def __init__(
+        self,
+        reports: Sequence[Report] | None = None,
+        *,
+        result: Stored = (None, None),
+        failure: Failure | None = None,
+        final: bool = False,
+        retry: BaseException | None = None,
+    ) -> None:
+        self.reports = reports
+        self.result = result
+        self.failure = failure
+        self.final = final
+        self.retry = retry
+
+
+class Suspended:
+    """A request that is under way: it goes on at an instant, with ``resume``, which answers in its turn."""
+
+    __slots__ = ("at", "resume")
+
+    def __init__(self, at: int, resume: Callable[[], Reply | Suspended | None]) -> None:
+        self.at = at
+        self.resume = resume
+
+
+Answer = Asked | Returned | Raised | Reply | Suspended

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import chance, wire
 from .answers import Answers
-from .commands import EXECUTED, TIMER_OP, Asked, Command, Returned
+from .commands import EXECUTED, TIMER_OP, Asked, Command, Raised, Returned
 from .errors import (
     DurableError,
     LimitError,
@@ -21,6 +21,7 @@ from .errors import (
 from .happenings import TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits
+from .remote import Remote
 from .requests import Item
 from .results import CRASH, VALUE, Result
 from .runs import CANCELLED, COMPLETED, FAILED, RUNNING, Entry, Failure, FunctionSpec, RunState
@@ -28,7 +29,7 @@ from .runs import CANCELLED, COMPLETED, FAILED, RUNNING, Entry, Failure, Functio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .commands import Answer, Raised
+    from .commands import Answer
     from .requests import Stage
     from .wire import Stored
     from .world import World
@@ -49,6 +50,7 @@ class Engine:
         self.current: RunState | None = None
         self._following: Item | None = None
         self.answers = Answers(self)
+        self.remote = Remote(self)
         self._names: dict[str, int] = {}
 
     # -- a run begins -------------------------------------------------------------------------------------------------
@@ -89,6 +91,7 @@ class Engine:
 
     def go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
+        run.planning = False
         if self.current is run and self.world.is_quiet():
             # Nothing else can happen before it, so it is no choice, and needs no happening of its own.
             self._following = Item(run, None, len(run.stack))
@@ -130,6 +133,8 @@ class Engine:
         watched = stage.befalls
         if watched and not stage.before(item):
             return
+        if run.spec.remote and self.remote.refuses(run):
+            return
         self.current = run
         run.attempt = item.attempt
         host = run.spec.host
@@ -145,8 +150,10 @@ class Engine:
             self._asked(item, answer)
         elif isinstance(answer, Returned):
             self._returned(item, answer.value)
-        else:
+        elif isinstance(answer, Raised):
             self._raised(item, answer)
+        else:
+            self.remote.take(item, answer, world.now)
         if watched:
             stage.after(item)
 
@@ -451,7 +458,9 @@ class Engine:
             "events": run.events,
             "_inngest": {"status": run.status.capitalize()},
         }
-        if run.failure is not None:
+        if run.spec.remote:
+            data.update(self.remote.end_data(run))
+        elif run.failure is not None:
             data["error"] = {"error": run.failure.message, **run.failure.wire(), "stack": str(run.failure)}
         elif run.status == COMPLETED and run.result is not None:
             data["result"] = wire.load(run.result)
@@ -462,7 +471,10 @@ class Engine:
         entry.visible = entry.order
         run.invocations += 1
         self.fact(run, "request", entry.key, {"attempt": 0, "again": True})
-        run.spec.host.invoke(run, entry)
+        if run.spec.remote:
+            self.remote.redeliver(run, entry)
+        else:
+            run.spec.host.invoke(run, entry)
 
     # -- small things -------------------------------------------------------------------------------------------------
 

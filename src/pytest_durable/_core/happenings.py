@@ -29,6 +29,7 @@ WORDS = {
     "go on": "{name} goes on",
     "step": "step '{detail}' of {name} runs",
     "end": "step '{detail}' of {name} ends",
+    "request": "a request of {name} goes on ({detail})",
     "wake": "sleep '{detail}' of {name} ends",
     "timeout": "wait '{detail}' of {name} times out",
     "timer": "a timer in the body of {name} fires",

@@ -99,6 +99,7 @@ class FunctionSpec:
         on_failure: FunctionSpec | None = None,
         optimize_parallelism: bool = True,
         checkpointing: bool = False,
+        remote: bool = False,
     ) -> None:
         self.id = function_id
         self.host = host
@@ -111,15 +112,20 @@ class FunctionSpec:
         self.on_failure = on_failure
         self.optimize_parallelism = optimize_parallelism
         self.checkpointing = checkpointing
+        self.remote = remote
+        """Executed by an SDK behind its wire, so that the rules of the real server hold for it."""
 
     def __str__(self) -> str:
         return self.id
 
 
 class Failure:
-    """An error as a fact: what crosses the wire of it, and the exception itself where it was raised in this process."""
+    """An error as a fact: what crosses the wire of it, and the exception itself where it was raised in this process.
 
-    __slots__ = ("data", "exception", "kind", "message", "name", "stack")
+    ``reason`` is what the server itself says of the failed request of an SDK, "" elsewhere.
+    """
+
+    __slots__ = ("data", "exception", "kind", "message", "name", "reason", "stack")
 
     def __init__(
         self,
@@ -130,6 +136,7 @@ class Failure:
         stack: str | None = None,
         exception: BaseException | None = None,
         data: Any = None,
+        reason: str = "",
     ) -> None:
         self.name = name
         self.message = message
@@ -137,6 +144,7 @@ class Failure:
         self.stack = stack
         self.exception = exception
         self.data = data
+        self.reason = reason
 
     def step_error(self) -> StepError:
         """A fresh StepError of the right kind, caused by the original exception."""
@@ -268,6 +276,10 @@ class RunState:
         self.live: Any = None
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
+        self.planning = False
+        """The server asks the SDK to plan each step and to execute none at once (``force_step_plan``)."""
+        self.kept: Any = None
+        """What the host keeps of the run from one request to the next."""
 
     @property
     def event_texts(self) -> list[str]:

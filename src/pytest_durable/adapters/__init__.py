@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from .._core.errors import UsageError
@@ -16,6 +17,18 @@ HOSTS: list[Callable[[object], FunctionSpec | None]] = []
 """Adapters of third parties: each is given a function and answers with its spec, or None if it is not its kind."""
 
 
+def ready() -> None:
+    """Import the adapters of the SDKs that this process has imported, each once."""
+    if "inngest" in sys.modules and not _imported:
+        from .inngest import spec_for
+
+        _imported.append("inngest")
+        HOSTS.append(lambda function: spec_for(function, "inngest"))
+
+
+_imported: list[str] = []
+
+
 def spec_of(function: object, where: str) -> FunctionSpec:
     """What the engine knows of a function.
 
@@ -24,6 +37,7 @@ def spec_of(function: object, where: str) -> FunctionSpec:
     """
     if isinstance(function, DurableFunction):
         return function.spec
+    ready()
     for host in HOSTS:
         spec = host(function)
         if spec is not None:

@@ -1,0 +1,70 @@
+"""JSON as the real server hands it back (RFC 8785): keys sorted, ``2.0`` is ``2``, and numbers are doubles."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from .wire import Stored
+
+EXACT = 2**53
+"""Whole numbers up to this size are doubles as they stand."""
+
+PLAIN = 10**21
+"""Doubles from this size on are written with an exponent, and read as fractions."""
+
+
+class NotJSONError(ValueError):
+    """NaN or an infinity: Python writes them, and nobody else reads them."""
+
+
+def canonical(value: object) -> Stored:
+    """A value after its way to the server and back.
+
+    Raises:
+        NotJSONError: it holds NaN or an infinity.
+        TypeError, ValueError: JSON cannot carry it at all.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool or (kind is int and -EXACT <= value <= EXACT):  # type: ignore[operator]  # an int
+        return (value, None)
+    parsed = _read(json.dumps(value))
+    if isinstance(parsed, (dict, list)):
+        return (None, json.dumps(parsed, sort_keys=True))
+    return (parsed, None)
+
+
+def canonical_text(value: object) -> str:
+    """The JSON text of a value after its way to the server and back.
+
+    Raises:
+        NotJSONError: it holds NaN or an infinity.
+    """
+    return json.dumps(_read(json.dumps(value)), sort_keys=True)
+
+
+def _read(text: str) -> Any:
+    return json.loads(text, parse_float=_double, parse_int=_whole, parse_constant=_refuse)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise NotJSONError(name)
+
+
+def _whole(text: str) -> int | float:
+    number = int(text)
+    return number if -EXACT <= number <= EXACT else _double(text)
+
+
+def _double(text: str) -> int | float:
+    """The number that a double of this text is written as: its shortest digits, with zeros behind them."""
+    number = float(text)
+    if not number.is_integer() or abs(number) >= PLAIN:
+        return number
+    if abs(number) <= EXACT:
+        return int(number)
+    mantissa, _, exponent = repr(number).partition("e")
+    digits, _, fraction = mantissa.partition(".")
+    if not exponent:
+        return int(number)
+    return int(digits + fraction) * 10 ** (int(exponent) - len(fraction))

@@ -1,0 +1,196 @@
+"""Functions of the Inngest Python SDK, as they are: the SDK's own request handler executes them.
+
+The seam is ``CommHandler.post`` with ``is_connect=True``, which is how the SDK's own Connect worker calls it: no HTTP,
+no signature, and everything else of a request: context, middleware, serializer, errors, operations.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import inngest
+from inngest._internal import comm_lib, errors, net, server_lib, step_lib
+
+from .. import functions
+from .._core.errors import UsageError
+from .._core.limits import DEFAULT_RETRIES, MOST_RETRIES
+from .._core.runs import FunctionSpec
+from ..functions import _cancel, _optional, _trigger
+from . import inngest_client
+from .inngest_request import CURRENT, Request
+from .inngest_wire import Decoder, Memo, hashed
+
+if TYPE_CHECKING:
+    from .._core.commands import Answer, Reply, Suspended
+    from .._core.runs import Entry, RunState
+
+SPEC = "_durable_spec"
+"""The attribute of a function under which its spec is remembered."""
+
+SIGNING_KEY = "INNGEST_SIGNING_KEY"
+
+inngest_client.install()
+
+
+def spec_for(function: object, where: str) -> FunctionSpec | None:
+    """What the engine knows of a function of the SDK; None if it is none.
+
+    Raises:
+        UsageError: its configuration is not one that the server would accept.
+    """
+    if not isinstance(function, inngest.Function):
+        return None
+    known = getattr(function, SPEC, None)
+    if isinstance(known, FunctionSpec):
+        return known
+    try:
+        config = function.get_config("http://test")
+    except (errors.Error, ValueError) as error:
+        message = f"{where}: function {function.id!r}: {error}"
+        raise UsageError(message) from error
+    host = InngestHost(function, inngest_client.client_of(function), function.id)
+    spec = _spec(function, config, host)
+    setattr(function, SPEC, spec)
+    return spec
+
+
+def _spec(function: inngest.Function[Any], config: Any, host: InngestHost) -> FunctionSpec:
+    fn_id, main = function.id, config.main
+    retries = main.steps["step"].retries
+    limits = main.timeouts or server_lib.Timeouts()
+    where = f"function {fn_id!r}"
+    on_failure = None
+    if config.on_failure is not None:
+        failing = config.on_failure
+        on_failure = FunctionSpec(
+            failing.id,
+            InngestHost(function, host.client, failing.id),
+            source=function._opts.on_failure,  # noqa: SLF001 - the SDK offers no other way to it
+            retries=0,
+            triggers=[_trigger(one, failing.id) for one in failing.triggers],
+            remote=True,
+        )
+    return FunctionSpec(
+        fn_id,
+        host,
+        source=function._handler,  # noqa: SLF001 - as above
+        retries=DEFAULT_RETRIES if retries is None else min(retries.attempts, MOST_RETRIES),
+        triggers=[_trigger(one, fn_id) for one in main.triggers],
+        cancels=[_cancel(one, fn_id) for one in main.cancel or ()],
+        start_timeout=_optional(limits.start, f"{where}: timeouts.start"),
+        finish_timeout=_optional(limits.finish, f"{where}: timeouts.finish"),
+        on_failure=on_failure,
+        remote=True,
+        **_flow(main.to_dict()),
+    )
+
+
+def _flow(config: dict[str, Any]) -> dict[str, Any]:
+    """The one seam to flow control: the configuration as it goes over the wire, read by whoever simulates it."""
+    flow_of = getattr(functions, "flow_of", None)
+    return {} if flow_of is None else {"flow": flow_of(config)}
+
+
+class Observed:
+    """A function as its request handler sees it, with an eye on each call."""
+
+    def __init__(self, function: inngest.Function[Any]) -> None:
+        self._function = function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    async def call(self, client: Any, ctx: Any, fn_id: str, middleware: Any) -> Any:
+        """As the function's own."""
+        request = CURRENT.get()
+        request.watch(ctx.step, is_async=True)
+        request.result = await self._function.call(client, ctx, fn_id, middleware)
+        return request.result
+
+    def call_sync(self, client: Any, ctx: Any, fn_id: str, middleware: Any) -> Any:
+        """As the function's own."""
+        request = CURRENT.get()
+        request.watch(ctx.step, is_async=False)
+        request.result = self._function.call_sync(client, ctx, fn_id, middleware)
+        return request.result
+
+
+class InngestHost:
+    """Executes one function of the SDK, or its ``on_failure``."""
+
+    def __init__(self, function: inngest.Function[Any], client: inngest.Inngest, fn_id: str) -> None:
+        self.function = function
+        self.client = client
+        self.fn_id = fn_id
+        self._handler: comm_lib.CommHandler | None = None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the handler is a coroutine function."""
+        return self.function.is_handler_async
+
+    @property
+    def handler(self) -> comm_lib.CommHandler:
+        """The SDK's own request handler. It asks a client in cloud mode for a key, which nobody needs here."""
+        if self._handler is None:
+            before = os.environ.get(SIGNING_KEY)
+            os.environ[SIGNING_KEY] = before or "signkey-test-00"
+            try:
+                observed: Any = Observed(self.function)
+                options = {"client": self.client, "enable_unauthed_sync": None,
+                           "framework": server_lib.Framework.CONNECT, "functions": [observed], "streaming": None}  # fmt: skip
+                wanted = comm_lib.CommHandler.__init__.__annotations__
+                self._handler = comm_lib.CommHandler(**{k: v for k, v in options.items() if k in wanted})
+            finally:
+                if before is None:
+                    del os.environ[SIGNING_KEY]
+        return self._handler
+
+    def invoke(self, run: RunState, target: Entry | None) -> Answer:
+        """Make a request."""
+        return self._request(run, target, None)[0]
+
+    def resume(self, run: RunState, entry: Entry | None) -> Answer | None:  # noqa: ARG002 - the signature of hosts
+        """Nothing is kept suspended between requests: every one begins at the top."""
+        return None
+
+    def drop(self, run: RunState) -> None:
+        """Nothing is kept."""
+
+    def _request(self, run: RunState, target: Entry | None, limit: int | None) -> tuple[Reply | Suspended, Request]:
+        memo = run.kept
+        if memo is None:
+            memo = run.kept = Memo(run)
+        around = run.surroundings
+        request = Request(run, lambda function: self._invokable(run, function))
+        timings: Any = net.ServerTimings()
+        # The SDK's own measures how long the loop is blocked, by a task that never ends.
+        timings.async_block = net.ServerTiming("async_block")
+        asked = comm_lib.CommRequest(
+            body=memo.body(target, limit).encode(),
+            headers={server_lib.HeaderKey.JOB_ID.value: f"{run.id}-{run.invocations}"},
+            is_connect=True,
+            public_path=None,
+            query_params={"fnId": self.fn_id, "stepId": "step" if target is None else hashed(target.key)},
+            raw_request=None,
+            request_url="http://test",
+            serve_origin=None,
+            serve_path=None,
+            timings=timings,
+        )
+
+        def read(response: Any) -> Reply:
+            return Decoder(run, request.world.now, around.known, request.ops).reply(response, request.errors)
+
+        if self.is_async:
+            return request.run_async(self.handler.post(asked), read), request
+        return request.run_sync(lambda: self.handler.post_sync(asked), read), request
+
+    def _invokable(self, run: RunState, function: object) -> None:
+        """A function that is invoked as an object is known from then on, as if it were served beside the caller."""
+        if isinstance(function, inngest.Function) and function.id == f"{self.client.app_id}-{function.local_id}":
+            run.surroundings.spec_of(function, "invoke")
+
+
+_ = step_lib

@@ -1,0 +1,130 @@
+"""Clients of the Inngest Python SDK: which one a function was made by, and where the events go that one sends.
+
+Events of every client go into the simulation that is entered or driven, with the client's middleware, wherever ``send``
+is called. Without a simulation the client does what it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import inngest
+from inngest._internal import errors, middleware_lib
+
+from .._core.errors import LimitError, UsageError
+from ..clock import inbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLIENT = "_durable_client"
+"""The attribute of a function under which the client that made it is remembered."""
+
+_create = inngest.Inngest.create_function
+_send = inngest.Inngest.send
+_send_sync = inngest.Inngest.send_sync
+
+
+# -- which client ------------------------------------------------------------------------------------------------------
+
+
+@functools.wraps(_create)
+def create_function(self: inngest.Inngest, **options: Any) -> Callable[[Any], inngest.Function[Any]]:
+    """As the client's own, and the function knows its client."""
+    decorate = _create(self, **options)
+
+    def decorator(handler: Any) -> inngest.Function[Any]:
+        function = decorate(handler)
+        setattr(function, CLIENT, self)
+        return function
+
+    return decorator
+
+
+def client_of(function: inngest.Function[Any]) -> inngest.Inngest:
+    """The client that made a function: a function of the SDK does not say.
+
+    One that was made before this module was imported is looked for: first among what its handler refers to, then among
+    all clients alive, the latest first. If it is gone, one of the same app without middleware stands in for it.
+    """
+    known = getattr(function, CLIENT, None)
+    if isinstance(known, inngest.Inngest):
+        return known
+    app_id = function.id.removesuffix(f"-{function.local_id}")
+    client = next((one for one in _candidates(function) if one.app_id == app_id), None)
+    if client is None:
+        client = inngest.Inngest(app_id=app_id, is_production=False)
+    setattr(function, CLIENT, client)
+    return client
+
+
+def _candidates(function: inngest.Function[Any]) -> list[inngest.Inngest]:
+    handler: Any = inspect.unwrap(function._handler)  # noqa: SLF001 - the SDK offers no other way to it
+    near = [*getattr(handler, "__globals__", {}).values()]
+    near += [cell.cell_contents for cell in getattr(handler, "__closure__", None) or () if cell != CELL]
+    return [one for one in [*near, *reversed(gc.get_objects())] if isinstance(one, inngest.Inngest)]
+
+
+CELL = (lambda: None).__closure__ or ()
+"""What an empty cell is compared with."""
+
+
+# -- where events go ---------------------------------------------------------------------------------------------------
+
+
+def _received(events: list[inngest.Event], receive: Callable[[Any], list[str]]) -> list[str]:
+    try:
+        return receive(events)
+    except (UsageError, LimitError) as error:
+        # The server answers 400, of which the SDK makes this.
+        raise errors.SendEventsError(str(error), []) from error
+
+
+@functools.wraps(_send)
+async def send(self: inngest.Inngest, events: Any, *, skip_middleware: bool = False) -> list[str]:
+    """As the client's own, into the simulation."""
+    receive = inbox()
+    if receive is None:
+        return await _send(self, events, skip_middleware=skip_middleware)
+    listed = events if isinstance(events, list) else [events]
+    middleware = None
+    if not skip_middleware:
+        middleware = middleware_lib.MiddlewareManager.from_client(self, raw_request=None, timings=None)
+        _raise(await middleware.before_send_events(listed))
+    ids = _received(listed, receive)
+    await asyncio.sleep(0)
+    if middleware is not None:
+        _raise(await middleware.after_send_events(inngest.SendEventsResult(ids=ids)))
+    return ids
+
+
+@functools.wraps(_send_sync)
+def send_sync(self: inngest.Inngest, events: Any, *, skip_middleware: bool = False) -> list[str]:
+    """As the client's own, into the simulation."""
+    receive = inbox()
+    if receive is None:
+        return _send_sync(self, events, skip_middleware=skip_middleware)
+    listed = events if isinstance(events, list) else [events]
+    middleware = None
+    if not skip_middleware:
+        middleware = middleware_lib.MiddlewareManager.from_client(self, raw_request=None, timings=None)
+        _raise(middleware.before_send_events_sync(listed))
+    ids = _received(listed, receive)
+    if middleware is not None:
+        _raise(middleware.after_send_events_sync(inngest.SendEventsResult(ids=ids)))
+    return ids
+
+
+def _raise(error: object) -> None:
+    if isinstance(error, Exception):
+        raise error
+
+
+def install() -> None:
+    """Let clients send into simulations, and functions know their clients."""
+    client: Any = inngest.Inngest
+    client.create_function, client.send, client.send_sync = create_function, send, send_sync

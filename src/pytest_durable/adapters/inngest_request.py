@@ -1,0 +1,328 @@
+"""One request to the SDK: its event loop in virtual time, and what the steps in it tell the simulation.
+
+An async request is suspended while it sleeps, so that other things happen meanwhile, as they do on a server. Nothing of
+the SDK is patched: the step tools of a request are an object of its own, and it is on that object that ``run`` and
+``send_event`` are surrounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from asyncio import events, tasks
+from typing import TYPE_CHECKING, Any
+
+from .._core.commands import RUN, SEND, Execute, Reply, Report, Suspended
+from .._core.errors import NonRetriableError, RetryAfterError, UsageError
+from .._core.happenings import TIMER, Happening
+from .._core.results import CRASH, VALUE, Result
+from .._core.runs import Failure
+from ..handlers import StepLoop
+from ..loop import VirtualLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from .._core.runs import Entry, RunState
+
+CURRENT: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
+"""The request that the code under way belongs to."""
+
+TURNS_BEHIND = 1_000
+"""How many timers of forgotten tasks fire behind a response, until they are let go of."""
+
+_swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
+
+
+class Lost(BaseException):
+    """Nobody hears the answer of this request: its worker crashed, or it used the simulation wrongly."""
+
+
+class RequestLoop(VirtualLoop):
+    """The event loop of a request: the time of the world since the request began."""
+
+    def __init__(self, of: str, bound: int, request: Request) -> None:
+        super().__init__(of, bound)
+        self.request = request
+
+    def micros(self) -> int:
+        """Microseconds since the request began."""
+        return self.request.clock.micros - self.request.began
+
+    run_in_executor = StepLoop.run_in_executor
+
+
+class Request:
+    """One request.
+
+    Attributes:
+        ops: the operations of steps that the wire does not tell apart, by their keys.
+        result: what the SDK's own call gave, with the exceptions themselves.
+        lost: why nobody hears the answer, as the report of the step at which that happened.
+    """
+
+    result: Any = None
+    lost: Report | None = None
+    executing: Entry | None = None
+    asked: list[tuple[str, str]] | None = None
+
+    def __init__(self, run: RunState, known: Callable[[object], object]) -> None:
+        surroundings = run.surroundings
+        self.run = run
+        self.known = known
+        self.stage = surroundings.stage
+        self.clock = self.stage.clock
+        self.world = self.stage.world
+        self.began = self.clock.micros
+        self.bound = surroundings.limits.callbacks_per_invocation
+        self.ops: dict[str, str] = {}
+        self.behind = 0
+        self.context = contextvars.copy_context()
+        self.context.run(CURRENT.set, self)
+
+    # -- the course of a request --------------------------------------------------------------------------------------
+
+    def run_sync(self, call: Callable[[], Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
+        """Make a request of a sync function; what it sleeps, it blocks."""
+        response: Any = None
+        try:
+            with self._in_request(None):
+                response = self.context.run(call)
+        except (Exception, Lost) as error:  # noqa: BLE001 - whatever leaves the SDK is a crash of its server
+            response = error
+        return self._at(self._ended_at, lambda: self._reply(response, read))
+
+    def run_async(self, coro: Coroutine[Any, Any, Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
+        """Begin a request of an async function."""
+        self.loop: Any = RequestLoop(f"a request of {self.run.spec.id}", self.bound, self)  # type: ignore[abstract]  # as StepLoop
+        self.task = self.loop.create_task(coro, context=self.context)
+        self.read = read
+        return self._turn()
+
+    def _turn(self) -> Reply | Suspended:
+        loop, task = self.loop, self.task
+        with self._in_request(loop):
+            loop.run_ready()
+        if task.done() or self.lost is not None:
+            response: Any = None
+            if self.lost is None:
+                error = asyncio.CancelledError() if task.cancelled() else task.exception()
+                response = error if error is not None else task.result()
+            return self._at(self._ended_at, lambda: self._replied(response))
+        due = loop.next_timer()
+        if due is None:
+            message = (
+                f"{loop.where} waits for something that no timer will bring; a function and its steps can await "
+                "their own tasks, asyncio.sleep and fakes, and nothing from outside"
+            )
+            loop.abandon()
+            return Reply(failure=self._failure(UsageError(message)), final=True)
+        return Suspended(max(self._ended_at, self.began + due), self._fire)
+
+    def _fire(self) -> Reply | Suspended:
+        self.loop.fire_timer()
+        return self._turn()
+
+    def _replied(self, response: Any) -> Reply:
+        if self.lost is None:
+            self._leave_behind()
+        else:
+            self.loop.abandon()
+        return self._reply(response, self.read)
+
+    def _leave_behind(self) -> None:
+        """Tasks that the function forgot go on behind the response, as they do on a server."""
+        loop, due = self.loop, self.loop.next_timer()
+        alive = any(not task.done() for task in loop.made)
+        if not alive or due is None or self.behind >= TURNS_BEHIND:
+            loop.abandon()
+            return
+        self.behind += 1
+
+        def go_on() -> None:
+            loop.fire_timer()
+            with self._in_request(loop):
+                loop.run_ready()
+            self._leave_behind()
+
+        at = max(self.world.now, self.began + due)
+        self.world.push(Happening(at, TIMER, "request", self.run, f"behind {self.behind} {self.began}", go_on))
+
+    def _at(self, instant: int, reply: Callable[[], Reply]) -> Reply | Suspended:
+        return reply() if instant <= self.world.now else Suspended(instant, reply)
+
+    def _in_request(self, loop: RequestLoop | None) -> InRequest:
+        return InRequest(self, loop)
+
+    def _reply(self, response: Any, read: Callable[[Any], Reply]) -> Reply:
+        if self.lost is not None:
+            return Reply([self.lost])
+        if isinstance(response, BaseException):
+            message = "Your server returned HTTP 500 before the SDK responded."
+            name = "Server returned a fatal error"
+            return Reply(failure=Failure(name, message, reason=name, exception=response))
+        return read(response)
+
+    def _failure(self, error: BaseException) -> Failure:
+        return self.stage.engine.failure_of(error)  # type: ignore[no-any-return]
+
+    @property
+    def errors(self) -> list[BaseException | None]:
+        """The exceptions of the response, in its order."""
+        result = self.result
+        if result is None:
+            return []
+        return [one.error for one in result.multi] if result.multi else [result.error]
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def watch(self, step: Any, *, is_async: bool) -> None:
+        """Surround the step tools of this request."""
+        run, send, invoke = step.run, step.send_event, step.invoke
+        counts = step._step_id_counter._counts  # noqa: SLF001 - the SDK's own count, before it counts this step
+
+        def key_of(step_id: str) -> tuple[str, int]:
+            index = counts.get(step_id, 0)
+            return (f"{step_id}:{index}" if index else step_id), index
+
+        def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
+            self.ops[key_of(step_id)[0]] = SEND
+            return send(step_id, *args, **kwargs)
+
+        def invoked(step_id: str, **kwargs: Any) -> Any:
+            self.known(kwargs.get("function"))
+            return invoke(step_id, **kwargs)
+
+        if is_async:
+
+            async def run_step(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
+                key, index = key_of(step_id)
+                return await run(step_id, self._surrounded(key, step_id, index, handler), *args, **kwargs)
+
+            async def send_step(step_id: str, *args: Any, **kwargs: Any) -> Any:
+                return await send_event(step_id, *args, **kwargs)
+
+            step.run, step.send_event = run_step, send_step
+        else:
+
+            def run_now(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
+                key, index = key_of(step_id)
+                return run(step_id, self._surrounded_sync(key, step_id, index, handler), *args, **kwargs)
+
+            step.run, step.send_event = run_now, send_event
+        step.invoke = invoked
+
+    def _begin(self, key: str, step_id: str, index: int, handler: Any, args: Any) -> Entry:
+        command = Execute(key, step_id, index, self.ops.get(key, RUN), handler, args, {})
+        entry: Entry = self.stage.engine.remote.begin(self.run, command)
+        return entry
+
+    def _surrounded(self, key: str, step_id: str, index: int, handler: Any) -> Any:
+        stage = self.stage
+
+        async def attempt(*args: Any) -> Any:
+            entry = self._begin(key, step_id, index, handler, args)
+            if stage.scripts.written or stage.faults.present:
+                result = self._intervened(entry)
+                if result.elapsed:
+                    await asyncio.sleep(result.elapsed / 1_000_000)
+                return self._outcome(entry, result)
+            stage.executing = entry
+            if self.world.footprint is not None:
+                stage._touch(entry, handler)  # noqa: SLF001 - the stage's other half
+            try:
+                value = handler(*args)
+                return await value if inspect.isawaitable(value) else value
+            finally:
+                stage.executing = None
+
+        return attempt
+
+    def _surrounded_sync(self, key: str, step_id: str, index: int, handler: Any) -> Any:
+        stage = self.stage
+
+        def attempt(*args: Any) -> Any:
+            entry = self._begin(key, step_id, index, handler, args)
+            if stage.scripts.written or stage.faults.present:
+                result = self._intervened(entry)
+                self.sleep(result.elapsed)
+                return self._outcome(entry, result)
+            stage.executing = entry
+            if self.world.footprint is not None:
+                stage._touch(entry, handler)  # noqa: SLF001 - the stage's other half
+            try:
+                return handler(*args)
+            finally:
+                stage.executing = None
+
+        return attempt
+
+    def _intervened(self, entry: Entry) -> Result:
+        """An attempt in which scripts and faults have their say."""
+        loop = events._get_running_loop()  # noqa: SLF001 - the step may run on a loop of its own, inside this one
+        swap = _swap_current_task if loop is not None and asyncio.current_task(loop) is not None else None
+        task = swap(loop, None) if swap is not None else None
+        try:
+            return self.stage.attempt(self.run, entry)  # type: ignore[no-any-return]
+        finally:
+            if swap is not None:
+                swap(loop, task)
+
+    def _outcome(self, entry: Entry, result: Result) -> Any:
+        if result.kind == VALUE:
+            return result.payload
+        error = result.payload
+        if result.kind == CRASH or isinstance(error, UsageError):
+            self.lost = Report(entry.command, result)
+            raise Lost
+        raise in_sdk(error)
+
+    def sleep(self, micros: int) -> None:
+        """Block for a while."""
+        if micros:
+            self.clock.show(self.clock.micros + micros)
+
+
+class InRequest:
+    """The code of a request runs: on its loop, in its time, and known to the ledger."""
+
+    __slots__ = ("before", "loop", "outer", "request")
+
+    def __init__(self, request: Request, loop: RequestLoop | None) -> None:
+        self.request = request
+        self.loop = loop
+
+    def __enter__(self) -> None:
+        request = self.request
+        clock = request.clock
+        self.before, clock.sleeper = clock.sleeper, request.sleep
+        self.outer = events._get_running_loop()  # noqa: SLF001 - the request's loop runs in place of any other
+        if self.loop is not None:
+            events._set_running_loop(self.loop)  # noqa: SLF001 - as above
+        request.stage.executing = request.executing
+
+    def __exit__(self, *_: object) -> None:
+        request = self.request
+        clock = request.clock
+        request.executing, request.stage.executing = request.stage.executing, None
+        events._set_running_loop(self.outer)  # noqa: SLF001 - as above
+        clock.sleeper = self.before
+        request._ended_at = clock.micros  # noqa: SLF001 - its own other half
+        if clock.micros != request.world.now:
+            clock.show(request.world.now)
+
+
+def in_sdk(error: BaseException) -> BaseException:
+    """A scripted or injected error in the class that the SDK knows."""
+    from inngest import NonRetriableError as Final
+    from inngest import RetryAfterError as Later
+
+    made: BaseException = error
+    if isinstance(error, NonRetriableError):
+        made = Final(error.message)
+    elif isinstance(error, RetryAfterError):
+        made = Later(error.message, error.retry_after)
+    if made is not error:
+        made.__cause__ = error
+    return made

@@ -1,0 +1,254 @@
+"""The wire between the server and the Inngest Python SDK: the body of a request, and what stands in a response."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from hashlib import sha1
+from typing import TYPE_CHECKING, Any
+
+from .._core.canonical import NotJSONError, canonical, canonical_text
+from .._core.commands import (
+    INFER,
+    RUN,
+    SLEEP,
+    WAIT,
+    Command,
+    Execute,
+    Invoke,
+    Reply,
+    Report,
+    Sleep,
+    WaitForEvent,
+)
+from .._core.errors import ExpressionError, LimitError, RetryAfterError
+from .._core.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, WEEK, instant
+from .._core.remote import server_failure
+from .._core.results import ERROR, VALUE, Result
+from .._core.runs import Failure
+from ..conditions import accepts_all, bound_refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .._core.runs import Entry, FunctionSpec, RunState
+
+DONE, STEPS = 200, 206
+LONGEST = 366 * DAY
+"""The longest sleep and the longest timeout of a wait."""
+
+UNITS = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
+_PART = re.compile(r"(\d+)([wdhms])")
+
+UNKNOWN_NAME = "Error"
+
+
+def hashed(key: str) -> str:
+    """The id of a step on the wire."""
+    return sha1(key.encode(), usedforsecurity=False).hexdigest()
+
+
+# -- requests ---------------------------------------------------------------------------------------------------------
+
+
+class Memo:
+    """The memo of one run as it goes over the wire; it only grows, so its parts are made once."""
+
+    def __init__(self, run: RunState) -> None:
+        self.run = run
+        self.hashes: list[str] = []
+        self.parts: list[str] = []
+        events = [canonical_text(event) for event in run.events]
+        self.events = f'"event":{events[0]},"events":[{",".join(events)}]'
+
+    def body(self, target: Entry | None, limit: int | None) -> str:
+        """The body of a request; ``limit`` says how many recorded steps it shows, None is all."""
+        run = self.run
+        for entry in run.stack[len(self.parts) :]:
+            key = hashed(entry.key)
+            self.hashes.append(key)
+            self.parts.append(f'"{key}":{memo_of(entry)}')
+        parts, hashes = self.parts, self.hashes
+        if limit is not None:
+            parts, hashes = parts[:limit], hashes[:limit]
+        stack = '","'.join(hashes)
+        stack = f'"{stack}"' if stack else ""
+        planning = "true" if run.planning else "false"
+        step = "step" if target is None else hashed(target.key)
+        return (
+            f'{{"ctx":{{"attempt":{run.attempt},"disable_immediate_execution":{planning},"env":"dev",'
+            f'"fn_id":"{run.spec.id}","max_attempts":{run.spec.attempts},"run_id":"{run.id}",'
+            f'"stack":{{"current":{len(hashes)},"stack":[{stack}]}},"step_id":"{step}","use_api":false}},'
+            f'{self.events},"steps":{{{",".join(parts)}}},"use_api":false,"version":2}}'
+        )
+
+
+def memo_of(entry: Entry) -> str:
+    """A recorded step in the form in which the server hands it back."""
+    failure = entry.failure
+    if failure is not None:
+        error: dict[str, Any] = {"message": failure.message, "name": failure.name}
+        if failure.stack is not None:
+            error["stack"] = failure.stack
+        return json.dumps({"error": error})
+    value, text = entry.stored
+    text = text if text is not None else json.dumps(value)
+    return text if entry.op in {SLEEP, WAIT} else f'{{"data":{text}}}'
+
+
+# -- responses --------------------------------------------------------------------------------------------------------
+
+
+class Decoder:
+    """Reads one response.
+
+    Args:
+        run: the run that the request belongs to.
+        now: the instant of the response.
+        known: the functions that can be invoked.
+        ops: the operations of steps that the wire does not tell apart, by their keys.
+    """
+
+    def __init__(self, run: RunState, now: int, known: Mapping[str, FunctionSpec], ops: Mapping[str, str]) -> None:
+        self.run = run
+        self.now = now
+        self.known = known
+        self.ops = ops
+
+    def reply(self, response: Any, errors: list[BaseException | None]) -> Reply:
+        """What a response says. ``errors`` are the exceptions in it, where they were raised in this process."""
+        if response.status_code == STEPS:
+            return self._steps(response, errors)
+        if response.status_code == DONE:
+            try:
+                return Reply(result=canonical(response.body))
+            except NotJSONError:
+                # No JSON, so the server takes it for text.
+                return Reply(result=(json.dumps(response.body), None))
+        return self._error(response, errors[0] if errors else None)
+
+    def _error(self, response: Any, exception: BaseException | None) -> Reply:
+        body = response.body if isinstance(response.body, dict) else {"message": str(response.body)}
+        body = json.loads(json.dumps(body))
+        final = bool(response.no_retry)
+        reason = "NonRetriableError" if final else f"invalid status code: {response.status_code}"
+        name, message = str(body.get("name") or UNKNOWN_NAME), str(body.get("message") or reason)
+        failure = Failure(name, message, stack=body.get("stack"), data=body, reason=reason, exception=exception)
+        return Reply(failure=failure, final=final, retry=_retry_after(response.retry_after))
+
+    def _steps(self, response: Any, errors: list[BaseException | None]) -> Reply:
+        reports: list[Report] = []
+        try:
+            for number, op in enumerate(response.body):
+                error = errors[number] if number < len(errors) else None
+                found = self._report(op, error, final=bool(response.no_retry))
+                if isinstance(found, Failure):
+                    return Reply(failure=found, final=True)
+                reports.append(found)
+        except NotJSONError as error:
+            message = "error reading response: a NaN or an infinity is no JSON"
+            return Reply(failure=server_failure("Error", message, text=message, exception=error))
+        return Reply(reports)
+
+    def _report(self, op: dict[str, Any], error: BaseException | None, *, final: bool) -> Report | Failure:
+        kind = op["op"]
+        key, step_id, index = key_of(op)
+        made = READERS[kind](self, op, key, step_id, index)
+        if isinstance(made, Failure):
+            return made
+        made.race = ((op.get("opts") or {}).get("parallelMode") or "").lower() == "race"
+        if kind == "StepRun":
+            return Report(made, Result(VALUE, canonical(op.get("data"))))
+        if kind in {"StepError", "StepFailed"}:
+            body = op.get("error") or {}
+            failure = Failure(
+                str(body.get("name") or UNKNOWN_NAME), str(body.get("message") or ""), stack=body.get("stack"),
+                data=json.loads(json.dumps(body)), exception=error,
+            )  # fmt: skip
+            return Report(made, Result(ERROR, failure), final=final or kind == "StepFailed")
+        return Report(made)
+
+    def run_step(self, _op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
+        """A step that the SDK executes."""
+        return Execute(key, step_id, index, self.ops.get(key, RUN), None, (), {})
+
+    def sleep(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
+        """A sleep, whose length the server rounds to whole seconds."""
+        until = instant(op["name"], f"step '{key}' of {self.run.spec.id}")
+        length = max(0, (until - self.now + SECOND // 2) // SECOND * SECOND)
+        if length > LONGEST:
+            message = f'The sleep "{op["name"]}" ends more than one year in the future; sleeps may last at most one year.'
+            return self._too_long(key, message)
+        return Sleep(key, step_id, index, length, None)
+
+    def wait(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
+        """A wait for an event. Its condition is compiled, and filled with the run's own event, now."""
+        opts = op["opts"]
+        timeout, text = length_of(opts["timeout"]), opts.get("if")
+        if timeout > LONGEST:
+            message = (
+                f'The wait-for-event timeout "{opts["timeout"]}" expires more than one year in the future; timeouts may '
+                "last at most one year."
+            )
+            return self._too_long(key, message)
+        refuses = accepts_all
+        if text is not None:
+            where = f"step '{key}' of {self.run.spec.id}"
+            try:
+                refuses = bound_refusal(text, where, self.run.events[0], self.now // MILLISECOND)
+            except ExpressionError as error:
+                message = "Wait for event If expression failed to compile"
+                return server_failure("InvalidExpression", message, exception=error)
+        return WaitForEvent(key, step_id, index, op["name"], timeout, refuses, text or "")
+
+    def invoke(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
+        """An invocation of another function, by its id."""
+        opts = op["opts"]
+        function_id, data, timeout = opts["function_id"], opts["payload"].get("data"), opts.get("timeout")
+        wired = json.loads(canonical_text(data or {}))
+        length = None if timeout is None else length_of(timeout)
+        return Invoke(key, step_id, index, function_id, self.known.get(function_id), wired, length)
+
+    def infer(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
+        """A question to a model, which a script answers."""
+        opts = op["opts"]
+        request = {"url": opts.get("url") or "", "headers": opts.get("headers") or {}, "body": opts.get("body")}
+        return Execute(key, step_id, index, INFER, None, (), request)
+
+    def _too_long(self, key: str, message: str) -> Failure:
+        exception = LimitError(f"step '{key}' of {self.run.spec.id}: {message}")
+        return server_failure("InngestErrTimeoutTooLong", message, exception=exception)
+
+
+READERS: dict[str, Callable[[Decoder, dict[str, Any], str, str, int], Command | Failure]] = {
+    "Step": Decoder.run_step,
+    "StepRun": Decoder.run_step,
+    "StepError": Decoder.run_step,
+    "StepFailed": Decoder.run_step,
+    "StepPlanned": Decoder.run_step,
+    "Sleep": Decoder.sleep,
+    "WaitForEvent": Decoder.wait,
+    "InvokeFunction": Decoder.invoke,
+    "AIGateway": Decoder.infer,
+}
+"""What each operation becomes. The Python SDK has no others."""
+
+
+def key_of(op: dict[str, Any]) -> tuple[str, str, int]:
+    """The key, the id and the index of the step that an operation is about."""
+    userland = op.get("userland") or {}
+    step_id = str(userland.get("id") or op.get("displayName") or op["id"])
+    index = userland.get("index") or 0
+    return (f"{step_id}:{index}" if index else step_id), step_id, index
+
+
+def length_of(text: str) -> int:
+    """The microseconds of a duration as the SDK writes it: one whole number and a unit."""
+    return sum(int(number) * UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def _retry_after(text: str | None) -> BaseException | None:
+    if text is None:
+        return None
+    return RetryAfterError("", datetime.fromisoformat(text).astimezone(UTC))
