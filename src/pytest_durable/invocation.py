@@ -156,7 +156,7 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
 
 
 class Surroundings(NamedTuple):
-    """What an invocation knows of its simulation: limits, registered functions, how to find one, the time, and the stage."""
+    """What an invocation knows of its simulation: limits, functions, how to find one, the time, the stage."""
 
     limits: Limits
     known: Mapping[str, FunctionSpec]

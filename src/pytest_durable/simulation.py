@@ -97,9 +97,8 @@ class Simulation:
         self._stage.engine = self.engine
         self._stage.react = self._react
         self.engine.checkpoint = replay == "checkpoint"
-        self.engine.surroundings = Surroundings(
-            limits, self.engine.known, self._spec_of, lambda: self.world.now, self._stage
-        )
+        self.engine.surroundings = Surroundings(limits, self.engine.known, self._spec_of, lambda: self.world.now,
+                                                self._stage)  # fmt: skip
         self._clock.receive = self._stage.receive
         self._functions: dict[FunctionSpec, Any] = {}
         self._runs: dict[str, Run] = {}

@@ -67,4 +67,5 @@ def _double(text: str) -> int | float:
     digits, _, fraction = mantissa.partition(".")
     if not exponent:
         return int(number)
-    return int(digits + fraction) * 10 ** (int(exponent) - len(fraction))
+    zeros = int(exponent) - len(fraction)
+    return int(f"{digits}{fraction}{'0' * zeros}")

@@ -131,9 +131,7 @@ class Engine:
                 self._limit_timer(run, world.now + run.spec.finish_timeout, "finish")
         stage = self.stage
         watched = stage.befalls
-        if watched and not stage.before(item):
-            return
-        if run.spec.remote and self.remote.refuses(run):
+        if (watched and not stage.before(item)) or (run.spec.remote and self.remote.refuses(run)):
             return
         self.current = run
         run.attempt = item.attempt

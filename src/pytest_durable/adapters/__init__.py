@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from .._core.errors import UsageError
@@ -20,10 +21,13 @@ HOSTS: list[Callable[[object], FunctionSpec | None]] = []
 def ready() -> None:
     """Import the adapters of the SDKs that this process has imported, each once."""
     if "inngest" in sys.modules and not _imported:
-        from .inngest import spec_for
-
         _imported.append("inngest")
-        HOSTS.append(lambda function: spec_for(function, "inngest"))
+        with warnings.catch_warnings():
+            # The SDK's own modules warn of the deprecated ways in which they use others; that is not the user's doing.
+            warnings.simplefilter("ignore")
+            from .inngest import spec_for
+
+        HOSTS.append(spec_for)
 
 
 _imported: list[str] = []

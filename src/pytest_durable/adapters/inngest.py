@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import inngest
-from inngest._internal import comm_lib, errors, net, server_lib, step_lib
+from inngest._internal import comm_lib, errors, net, server_lib
 
 from .. import functions
 from .._core.errors import UsageError
@@ -33,7 +33,7 @@ SIGNING_KEY = "INNGEST_SIGNING_KEY"
 inngest_client.install()
 
 
-def spec_for(function: object, where: str) -> FunctionSpec | None:
+def spec_for(function: object) -> FunctionSpec | None:
     """What the engine knows of a function of the SDK; None if it is none.
 
     Raises:
@@ -47,7 +47,7 @@ def spec_for(function: object, where: str) -> FunctionSpec | None:
     try:
         config = function.get_config("http://test")
     except (errors.Error, ValueError) as error:
-        message = f"{where}: function {function.id!r}: {error}"
+        message = f"function {function.id!r}: {error}"
         raise UsageError(message) from error
     host = InngestHost(function, inngest_client.client_of(function), function.id)
     spec = _spec(function, config, host)
@@ -138,8 +138,14 @@ class InngestHost:
             os.environ[SIGNING_KEY] = before or "signkey-test-00"
             try:
                 observed: Any = Observed(self.function)
-                options = {"client": self.client, "enable_unauthed_sync": None,
-                           "framework": server_lib.Framework.CONNECT, "functions": [observed], "streaming": None}  # fmt: skip
+                options: dict[str, Any] = {
+                    "client": self.client,
+                    "enable_unauthed_sync": None,
+                    "framework": server_lib.Framework.CONNECT,
+                    "functions": [observed],
+                    "streaming": None,
+                }
+                # Older versions take fewer of them.
                 wanted = comm_lib.CommHandler.__init__.__annotations__
                 self._handler = comm_lib.CommHandler(**{k: v for k, v in options.items() if k in wanted})
             finally:
@@ -191,6 +197,3 @@ class InngestHost:
         """A function that is invoked as an object is known from then on, as if it were served beside the caller."""
         if isinstance(function, inngest.Function) and function.id == f"{self.client.app_id}-{function.local_id}":
             run.surroundings.spec_of(function, "invoke")
-
-
-_ = step_lib

@@ -22,9 +22,11 @@ from ..handlers import StepLoop
 from ..loop import VirtualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from .._core.runs import Entry, RunState
+    from .._core.world import World
+    from ..clock import Clock
 
 CURRENT: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
 """The request that the code under way belongs to."""
@@ -48,9 +50,9 @@ class RequestLoop(VirtualLoop):
 
     def micros(self) -> int:
         """Microseconds since the request began."""
-        return self.request.clock.micros - self.request.began
+        return self.request.elapsed
 
-    run_in_executor = StepLoop.run_in_executor
+    run_in_executor = StepLoop.run_in_executor  # type: ignore[assignment]  # here and now, as in a native step
 
 
 class Request:
@@ -66,15 +68,16 @@ class Request:
     lost: Report | None = None
     executing: Entry | None = None
     asked: list[tuple[str, str]] | None = None
+    ended_at = 0
 
     def __init__(self, run: RunState, known: Callable[[object], object]) -> None:
         surroundings = run.surroundings
         self.run = run
         self.known = known
         self.stage = surroundings.stage
-        self.clock = self.stage.clock
-        self.world = self.stage.world
-        self.began = self.clock.micros
+        self.clock: Clock = self.stage.clock
+        self.world: World = self.stage.world
+        self.began: int = self.clock.micros
         self.bound = surroundings.limits.callbacks_per_invocation
         self.ops: dict[str, str] = {}
         self.behind = 0
@@ -91,9 +94,9 @@ class Request:
                 response = self.context.run(call)
         except (Exception, Lost) as error:  # noqa: BLE001 - whatever leaves the SDK is a crash of its server
             response = error
-        return self._at(self._ended_at, lambda: self._reply(response, read))
+        return self._at(self.ended_at, lambda: self._reply(response, read))
 
-    def run_async(self, coro: Coroutine[Any, Any, Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
+    def run_async(self, coro: Awaitable[Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
         """Begin a request of an async function."""
         self.loop: Any = RequestLoop(f"a request of {self.run.spec.id}", self.bound, self)  # type: ignore[abstract]  # as StepLoop
         self.task = self.loop.create_task(coro, context=self.context)
@@ -109,7 +112,7 @@ class Request:
             if self.lost is None:
                 error = asyncio.CancelledError() if task.cancelled() else task.exception()
                 response = error if error is not None else task.result()
-            return self._at(self._ended_at, lambda: self._replied(response))
+            return self._at(self.ended_at, lambda: self._replied(response))
         due = loop.next_timer()
         if due is None:
             message = (
@@ -118,7 +121,7 @@ class Request:
             )
             loop.abandon()
             return Reply(failure=self._failure(UsageError(message)), final=True)
-        return Suspended(max(self._ended_at, self.began + due), self._fire)
+        return Suspended(max(self.ended_at, self.began + due), self._fire)
 
     def _fire(self) -> Reply | Suspended:
         self.loop.fire_timer()
@@ -278,6 +281,11 @@ class Request:
             raise Lost
         raise in_sdk(error)
 
+    @property
+    def elapsed(self) -> int:
+        """Microseconds since the request began."""
+        return self.clock.micros - self.began
+
     def sleep(self, micros: int) -> None:
         """Block for a while."""
         if micros:
@@ -308,7 +316,7 @@ class InRequest:
         request.executing, request.stage.executing = request.stage.executing, None
         events._set_running_loop(self.outer)  # noqa: SLF001 - as above
         clock.sleeper = self.before
-        request._ended_at = clock.micros  # noqa: SLF001 - its own other half
+        request.ended_at = clock.micros
         if clock.micros != request.world.now:
             clock.show(request.world.now)
 

@@ -32,7 +32,7 @@ from ..conditions import accepts_all, bound_refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .._core.runs import Entry, FunctionSpec, RunState
+    from .._core.runs import Entry, FunctionSpec, Refusal, RunState
 
 DONE, STEPS = 200, 206
 LONGEST = 366 * DAY
@@ -178,7 +178,9 @@ class Decoder:
         until = instant(op["name"], f"step '{key}' of {self.run.spec.id}")
         length = max(0, (until - self.now + SECOND // 2) // SECOND * SECOND)
         if length > LONGEST:
-            message = f'The sleep "{op["name"]}" ends more than one year in the future; sleeps may last at most one year.'
+            message = (
+                f'The sleep "{op["name"]}" ends more than one year in the future; sleeps may last at most one year.'
+            )
             return self._too_long(key, message)
         return Sleep(key, step_id, index, length, None)
 
@@ -188,11 +190,11 @@ class Decoder:
         timeout, text = length_of(opts["timeout"]), opts.get("if")
         if timeout > LONGEST:
             message = (
-                f'The wait-for-event timeout "{opts["timeout"]}" expires more than one year in the future; timeouts may '
-                "last at most one year."
+                f'The wait-for-event timeout "{opts["timeout"]}" expires more than one year in the future; '
+                "timeouts may last at most one year."
             )
             return self._too_long(key, message)
-        refuses = accepts_all
+        refuses: Refusal = accepts_all
         if text is not None:
             where = f"step '{key}' of {self.run.spec.id}"
             try:
