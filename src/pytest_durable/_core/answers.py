@@ -160,7 +160,9 @@ class Answers:
         event = self._invoked(run, entry, invoke, invoke.function_id)
 
         def deliver() -> None:
-            self.deliver(event)
+            if invoke.function_id.startswith(f"{run.spec.app}-"):
+                # What is invoked in another app is news over there.
+                self.deliver(event)
             message = f"could not find function with ID: {invoke.function_id}"
             event.outcome.refused.append(message)
             self.world.touch(run.key, "w")

@@ -99,7 +99,7 @@ class FunctionSpec:
         on_failure: FunctionSpec | None = None,
         optimize_parallelism: bool = True,
         checkpointing: bool = False,
-        remote: bool = False,
+        app: str | None = None,
     ) -> None:
         self.id = function_id
         self.host = host
@@ -112,7 +112,9 @@ class FunctionSpec:
         self.on_failure = on_failure
         self.optimize_parallelism = optimize_parallelism
         self.checkpointing = checkpointing
-        self.remote = remote
+        self.app = app
+        """The app that serves it through an SDK, or None for a native function."""
+        self.remote = app is not None
         """Executed by an SDK behind its wire, so that the rules of the real server hold for it."""
 
     def __str__(self) -> str:

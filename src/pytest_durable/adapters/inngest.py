@@ -69,7 +69,7 @@ def _spec(function: inngest.Function[Any], config: Any, host: InngestHost) -> Fu
             source=function._opts.on_failure,  # noqa: SLF001 - the SDK offers no other way to it
             retries=0,
             triggers=[_trigger(one, failing.id) for one in failing.triggers],
-            remote=True,
+            app=host.client.app_id,
         )
     return FunctionSpec(
         fn_id,
@@ -81,7 +81,7 @@ def _spec(function: inngest.Function[Any], config: Any, host: InngestHost) -> Fu
         start_timeout=_optional(limits.start, f"{where}: timeouts.start"),
         finish_timeout=_optional(limits.finish, f"{where}: timeouts.finish"),
         on_failure=on_failure,
-        remote=True,
+        app=host.client.app_id,
         **_flow(main.to_dict()),
     )
 
