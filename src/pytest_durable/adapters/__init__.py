@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import TYPE_CHECKING
 
 from .._core.errors import UsageError
@@ -22,10 +21,7 @@ def ready() -> None:
     """Import the adapters of the SDKs that this process has imported, each once."""
     if "inngest" in sys.modules and not _imported:
         _imported.append("inngest")
-        with warnings.catch_warnings():
-            # The SDK's own modules warn of the deprecated ways in which they use others; that is not the user's doing.
-            warnings.simplefilter("ignore")
-            from .inngest import spec_for
+        from .inngest import spec_for
 
         HOSTS.append(spec_for)
 

@@ -7,10 +7,11 @@ no signature, and everything else of a request: context, middleware, serializer,
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import inngest
-from inngest._internal import comm_lib, errors, net, server_lib
+from inngest._internal import errors, net, server_lib
 
 from .. import functions
 from .._core.errors import UsageError
@@ -24,6 +25,11 @@ from .inngest_wire import Decoder, Memo, hashed
 if TYPE_CHECKING:
     from .._core.commands import Answer, Reply, Suspended
     from .._core.runs import Entry, RunState
+
+with warnings.catch_warnings():
+    # The SDK uses others in deprecated ways, which is not the user's doing.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from inngest._internal import comm_lib
 
 SPEC = "_durable_spec"
 """The attribute of a function under which its spec is remembered."""
