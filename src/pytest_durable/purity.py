@@ -37,6 +37,21 @@ AUDITED = {
 }  # fmt: skip
 
 
+SDKS = frozenset({"inngest"})
+"""Packages that call a body and are called by it. What they use, themselves or through others, is not the author's."""
+
+
+def of_sdk(frame: FrameType | None) -> bool:
+    """Whether an SDK is nearer to a frame than any code of the author."""
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).split(".", maxsplit=1)[0] in SDKS:
+            return True
+        if "site-packages" not in frame.f_code.co_filename:
+            return False
+        frame = frame.f_back
+    return False
+
+
 class Use(NamedTuple):
     """One use of something impure in a body: its kind, what was called, and where the author wrote it."""
 
@@ -70,7 +85,8 @@ class Watch:
                 name = f"{module}.{code.co_name}"
                 frame = frame.f_back
                 continue
-            self.uses[Use(kind, name, path, frame.f_lineno)] = None
+            if not of_sdk(frame):
+                self.uses[Use(kind, name, path, frame.f_lineno)] = None
             return
 
     def profile(self, frame: FrameType, event: str, argument: Any) -> None:

@@ -16,7 +16,7 @@ from .happenings import TIMER, Happening
 from .instants import MILLISECOND
 from .requests import Item
 from .results import CRASH, VALUE, Result
-from .runs import COMPLETED, Failure
+from .runs import COMPLETED, Failure, Source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,8 @@ class Remote:
         if command.key not in run.entries:
             run.asked.append(command.key)
             run.asked_ops.append(command.op)
-            run.sources.append(None)
+            code = getattr(run.spec.source, "__code__", None)
+            run.sources.append(Source(code, code.co_firstlineno) if code is not None else None)
         return self.engine._entry(run, command)  # noqa: SLF001 - the engine's other half
 
     def take(self, item: Item, answer: Reply | Suspended, since: int) -> None:

@@ -14,16 +14,19 @@ import inngest
 from inngest._internal import errors, net, server_lib
 
 from .. import functions
+from .._core.commands import Asked, Raised, Reply, Returned, Suspended
 from .._core.errors import UsageError
 from .._core.limits import DEFAULT_RETRIES, MOST_RETRIES
 from .._core.runs import FunctionSpec
+from .._core.wire import load
 from ..functions import _cancel, _optional, _trigger
+from ..invocation import divergence
 from . import inngest_client
 from .inngest_request import CURRENT, Request
 from .inngest_wire import Decoder, Memo, hashed
 
 if TYPE_CHECKING:
-    from .._core.commands import Answer, Reply, Suspended
+    from .._core.commands import Answer
     from .._core.runs import Entry, RunState
 
 with warnings.catch_warnings():
@@ -35,6 +38,9 @@ SPEC = "_durable_spec"
 """The attribute of a function under which its spec is remembered."""
 
 SIGNING_KEY = "INNGEST_SIGNING_KEY"
+
+PROBE_TURNS = 10_000
+"""How often a request that a check makes may go to sleep."""
 
 inngest_client.install()
 
@@ -170,12 +176,46 @@ class InngestHost:
     def drop(self, run: RunState) -> None:
         """Nothing is kept."""
 
-    def _request(self, run: RunState, target: Entry | None, limit: int | None) -> tuple[Reply | Suspended, Request]:
+    def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
+        """Make a request that shows the first ``limit`` recorded steps and executes none, for a check.
+
+        Returns:
+            How it answers, and how many steps it asks for.
+        """
+        clock, planning, known = (
+            run.surroundings.stage.clock,
+            run.planning,
+            list(zip(run.asked, run.asked_ops, strict=True)),
+        )
+        shown, receive = clock.micros, clock.receive
+        run.planning, clock.receive = True, lambda events: ["probe"] * len(events)
+        try:
+            answer, request = self._request(run, None, limit, probing=True)
+            for _ in range(PROBE_TURNS):
+                if not isinstance(answer, Suspended):
+                    break
+                clock.show(answer.at)
+                resumed = answer.resume()
+                assert resumed is not None, "this is our bug: a probe without an answer"
+                answer = resumed
+        finally:
+            run.planning, clock.receive = planning, receive
+            clock.show(shown)
+        assert isinstance(answer, Reply), "this is our bug: a probe that never ends"
+        if not known:
+            run.asked, run.asked_ops = [key for key, _ in request.asked], [op for _, op in request.asked]
+        wrong = _difference(run, limit, known or request.asked, request.asked)
+        return wrong or _plain(answer), len(request.asked)
+
+    def _request(
+        self, run: RunState, target: Entry | None, limit: int | None, *, probing: bool = False
+    ) -> tuple[Reply | Suspended, Request]:
         memo = run.kept
         if memo is None:
             memo = run.kept = Memo(run)
         around = run.surroundings
         request = Request(run, lambda function: self._invokable(run, function))
+        request.probing = probing
         timings: Any = net.ServerTimings()
         # The SDK's own measures how long the loop is blocked, by a task that never ends.
         timings.async_block = net.ServerTiming("async_block")
@@ -203,3 +243,26 @@ class InngestHost:
         """A function that is invoked as an object is known from then on, as if it were served beside the caller."""
         if isinstance(function, inngest.Function) and function.id == f"{self.client.app_id}-{function.local_id}":
             run.surroundings.spec_of(function, "invoke")
+
+
+def _difference(run: RunState, limit: int, before: list[tuple[str, str]], now: list[tuple[str, str]]) -> Raised | None:
+    """The first recorded step that is not asked for any more, or the first that nobody has asked for before."""
+    asked = dict(now)
+    for entry in run.stack[:limit]:
+        if entry.key not in asked and entry.key in run.asked:
+            return Raised(divergence(run, run.asked.index(entry.key), None, None))
+    known = dict(before)
+    for position, (key, op) in enumerate(now):
+        if known.get(key) != op and limit < len(run.stack):
+            return Raised(divergence(run, min(position, len(run.asked) - 1), (key, op), None))
+    return None
+
+
+def _plain(reply: Reply) -> Answer:
+    """A reply in the words of native functions."""
+    failure = reply.failure
+    if failure is not None:
+        return Raised(failure.exception or UsageError(str(failure)))
+    if reply.reports is None:
+        return Returned(load(reply.result))
+    return Asked([report.command for report in reply.reports])

@@ -11,15 +11,19 @@ import asyncio
 import contextvars
 import inspect
 from asyncio import events, tasks
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from .._core.commands import RUN, SEND, Execute, Reply, Report, Suspended
+from .._core.commands import INFER, INVOKE, RUN, SEND, SLEEP, WAIT, Execute, Reply, Report, Suspended
 from .._core.errors import NonRetriableError, RetryAfterError, UsageError
 from .._core.happenings import TIMER, Happening
+from .._core.instants import SECOND
 from .._core.results import CRASH, VALUE, Result
 from .._core.runs import Failure
 from ..handlers import StepLoop
+from ..host import watched, watchers
 from ..loop import VirtualLoop
+from .inngest_clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
 CURRENT: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
 """The request that the code under way belongs to."""
+
+OPS = {"Sleep": SLEEP, "WaitForEvent": WAIT, "InvokeFunction": INVOKE, "AIGateway": INFER}
+"""The operations that the wire tells from an execution of the author's code."""
 
 TURNS_BEHIND = 1_000
 """How many timers of forgotten tasks fire behind a response, until they are let go of."""
@@ -67,8 +74,9 @@ class Request:
     result: Any = None
     lost: Report | None = None
     executing: Entry | None = None
-    asked: list[tuple[str, str]] | None = None
     ended_at = 0
+    watched: ExitStack | None = None
+    probing = False
 
     def __init__(self, run: RunState, known: Callable[[object], object]) -> None:
         surroundings = run.surroundings
@@ -80,6 +88,7 @@ class Request:
         self.began: int = self.clock.micros
         self.bound = surroundings.limits.callbacks_per_invocation
         self.ops: dict[str, str] = {}
+        self.asked: list[tuple[str, str]] = []
         self.behind = 0
         self.context = contextvars.copy_context()
         self.context.run(CURRENT.set, self)
@@ -138,7 +147,7 @@ class Request:
         """Tasks that the function forgot go on behind the response, as they do on a server."""
         loop, due = self.loop, self.loop.next_timer()
         alive = any(not task.done() for task in loop.made)
-        if not alive or due is None or self.behind >= TURNS_BEHIND:
+        if not alive or due is None or self.behind >= TURNS_BEHIND or self.probing:
             loop.abandon()
             return
         self.behind += 1
@@ -215,6 +224,29 @@ class Request:
 
             step.run, step.send_event = run_now, send_event
         step.invoke = invoked
+        if self.probing:
+            self._note_steps(step._execution, is_async=is_async)  # noqa: SLF001 - the SDK offers no other way to it
+
+    def _note_steps(self, execution: Any, *, is_async: bool) -> None:
+        """Note every step that the body asks for, recorded or not."""
+        report = execution.report_step
+
+        def note(info: Any) -> None:
+            userland = getattr(info, "userland", None)
+            step_id, index = (userland.id, userland.index) if userland is not None else (info.display_name, None)
+            key = f"{step_id}:{index}" if index else step_id
+            op = OPS.get(info.op.value, RUN)
+            self.asked.append((key, self.ops.get(key, op) if op == RUN else op))
+
+        async def reported(info: Any) -> Any:
+            note(info)
+            return await report(info)
+
+        def reported_now(info: Any) -> Any:
+            note(info)
+            return report(info)
+
+        execution.report_step = reported if is_async else reported_now
 
     def _begin(self, key: str, step_id: str, index: int, handler: Any, args: Any) -> Entry:
         command = Execute(key, step_id, index, self.ops.get(key, RUN), handler, args, {})
@@ -222,47 +254,70 @@ class Request:
         return entry
 
     def _surrounded(self, key: str, step_id: str, index: int, handler: Any) -> Any:
-        stage = self.stage
 
         async def attempt(*args: Any) -> Any:
             entry = self._begin(key, step_id, index, handler, args)
-            if stage.scripts.written or stage.faults.present:
+            if self._intervenes:
                 result = self._intervened(entry)
                 if result.elapsed:
-                    await asyncio.sleep(result.elapsed / 1_000_000)
+                    await asyncio.sleep(result.elapsed / SECOND)
                 return self._outcome(entry, result)
-            stage.executing = entry
-            if self.world.footprint is not None:
-                stage._touch(entry, handler)  # noqa: SLF001 - the stage's other half
+            self._step_begins(entry, handler)
             try:
                 value = handler(*args)
                 return await value if inspect.isawaitable(value) else value
             finally:
-                stage.executing = None
+                self._step_ends()
 
         return attempt
 
     def _surrounded_sync(self, key: str, step_id: str, index: int, handler: Any) -> Any:
-        stage = self.stage
 
         def attempt(*args: Any) -> Any:
             entry = self._begin(key, step_id, index, handler, args)
-            if stage.scripts.written or stage.faults.present:
+            if self._intervenes:
                 result = self._intervened(entry)
                 self.sleep(result.elapsed)
                 return self._outcome(entry, result)
-            stage.executing = entry
-            if self.world.footprint is not None:
-                stage._touch(entry, handler)  # noqa: SLF001 - the stage's other half
+            self._step_begins(entry, handler)
             try:
                 return handler(*args)
             finally:
-                stage.executing = None
+                self._step_ends()
 
         return attempt
 
+    @property
+    def _intervenes(self) -> bool:
+        """Whether a script, a fault, or a check in place of the stage's own method, has its say in attempts."""
+        stage = self.stage
+        return stage.scripts.written or stage.faults.present or "attempt" in vars(stage)
+
+    def _step_begins(self, entry: Entry, handler: Any) -> None:
+        self.unwatch()
+        self.stage.executing = entry
+        if self.world.footprint is not None:
+            self.stage._touch(entry, handler)  # noqa: SLF001 - the stage's other half
+
+    def _step_ends(self) -> None:
+        self.stage.executing = None
+        self.watch_body()
+
+    def watch_body(self) -> None:
+        """Enter what watches bodies, if anything does."""
+        if watchers:
+            self.watched = ExitStack()
+            self.watched.enter_context(watched())
+
+    def unwatch(self) -> None:
+        """Leave what watches bodies."""
+        if self.watched is not None:
+            self.watched.close()
+            self.watched = None
+
     def _intervened(self, entry: Entry) -> Result:
         """An attempt in which scripts and faults have their say."""
+        self.unwatch()
         loop = events._get_running_loop()  # noqa: SLF001 - the step may run on a loop of its own, inside this one
         swap = _swap_current_task if loop is not None and asyncio.current_task(loop) is not None else None
         task = swap(loop, None) if swap is not None else None
@@ -271,6 +326,7 @@ class Request:
         finally:
             if swap is not None:
                 swap(loop, task)
+            self.watch_body()
 
     def _outcome(self, entry: Entry, result: Result) -> Any:
         if result.kind == VALUE:
@@ -295,23 +351,32 @@ class Request:
 class InRequest:
     """The code of a request runs: on its loop, in its time, and known to the ledger."""
 
-    __slots__ = ("before", "loop", "outer", "request")
+    __slots__ = ("before", "loop", "outer", "request", "sdk_clock")
 
     def __init__(self, request: Request, loop: RequestLoop | None) -> None:
         self.request = request
         self.loop = loop
+        self.sdk_clock: VirtualClock | None = None
 
     def __enter__(self) -> None:
         request = self.request
         clock = request.clock
         self.before, clock.sleeper = clock.sleeper, request.sleep
+        if clock.kind != "time-machine":
+            self.sdk_clock = VirtualClock(clock)
+            self.sdk_clock.__enter__()
         self.outer = events._get_running_loop()  # noqa: SLF001 - the request's loop runs in place of any other
         if self.loop is not None:
             events._set_running_loop(self.loop)  # noqa: SLF001 - as above
         request.stage.executing = request.executing
+        if request.executing is None:
+            request.watch_body()
 
     def __exit__(self, *_: object) -> None:
         request = self.request
+        request.unwatch()
+        if self.sdk_clock is not None:
+            self.sdk_clock.__exit__()
         clock = request.clock
         request.executing, request.stage.executing = request.stage.executing, None
         events._set_running_loop(self.outer)  # noqa: SLF001 - as above
