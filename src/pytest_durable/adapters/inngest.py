@@ -135,12 +135,9 @@ class InngestHost:
         self.function = function
         self.client = client
         self.fn_id = fn_id
+        self.is_async = function.is_handler_async
+        """Whether the handler is a coroutine function; that of ``on_failure`` is of the same kind."""
         self._handler: comm_lib.CommHandler | None = None
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the handler is a coroutine function."""
-        return self.function.is_handler_async
 
     @property
     def handler(self) -> comm_lib.CommHandler:
