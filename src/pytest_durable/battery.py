@@ -83,6 +83,7 @@ class Subject:
 
     def go(self, simulation: Simulation) -> Run:
         """Set a simulation up and run the function in it."""
+        simulation._stage.strict = True  # noqa: SLF001 - checks look into the simulation
         if self.setup is not None:
             self.setup(simulation)
         run = simulation.start(self.function, self.event)

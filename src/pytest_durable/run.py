@@ -241,6 +241,8 @@ class Run:
         simulation, state = self._simulation, self._state
         waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
+        if state.started_at is not None:
+            queued = "no request of it is due: what it did last was recorded under that id before"
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
         return (

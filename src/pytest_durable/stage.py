@@ -45,6 +45,8 @@ class TestStage:
         self.reactions: list[s.Reaction] = []
         self.isolated: dict[str, tuple[str, ...]] = {}
         self.received = 0
+        self.strict = False
+        """Say at once that the body of an SDK asks for other steps than before, which its server does not notice."""
         self.engine: Engine
         self.react: Callable[[str, Any, Any, int, str, RunState], None]
 

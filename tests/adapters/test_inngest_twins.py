@@ -1,6 +1,6 @@
 """One body, twice: as a native function and as a function of the Inngest SDK. Both have the same history."""
 
-import datetime
+import datetime as dt
 import re
 
 import pytest
@@ -10,7 +10,7 @@ from pytest_durable import Event, Simulation, StepError, durable_function
 inngest = pytest.importorskip("inngest")
 
 ULID = re.compile(r"\b01[0-9A-HJKMNP-TV-Z]{24}\b")
-DAY = datetime.timedelta(days=1)
+DAY = dt.timedelta(days=1)
 
 
 def one():
@@ -35,8 +35,8 @@ async def with_arguments(ctx):
 async def sleeps(ctx):
     await ctx.step.sleep("timedelta", DAY)
     await ctx.step.sleep("milliseconds", 5000)
-    await ctx.step.sleep_until("until", datetime.datetime(2025, 2, 1, tzinfo=datetime.UTC))
-    await ctx.step.sleep_until("past", datetime.datetime(2024, 2, 1, tzinfo=datetime.UTC))
+    await ctx.step.sleep_until("until", dt.datetime(2025, 2, 1, tzinfo=dt.UTC))
+    await ctx.step.sleep_until("past", dt.datetime(2024, 2, 1, tzinfo=dt.UTC))
     return "awake"
 
 
@@ -59,11 +59,13 @@ async def parallel(ctx):
 
 
 async def mixed_group(ctx):
-    results = await ctx.group.parallel((
-        lambda: ctx.step.run("one", one),
-        lambda: ctx.step.sleep("nap", 3000),
-        lambda: ctx.step.wait_for_event("wait", event="twin/never", timeout=DAY),
-    ))
+    results = await ctx.group.parallel(
+        (
+            lambda: ctx.step.run("one", one),
+            lambda: ctx.step.sleep("nap", 3000),
+            lambda: ctx.step.wait_for_event("wait", event="twin/never", timeout=DAY),
+        )
+    )
     return list(results)
 
 

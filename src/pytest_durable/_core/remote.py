@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 OPERATIONS_PER_REPLY = 1_000
 
+RESENDS = 50
+"""How often a request is made that the server would make for ever, until the run fails with the finding."""
+
 
 def server_failure(name: str, message: str, *, text: str = "", exception: BaseException | None = None) -> Failure:
     """A failure that the server itself finds: the wire carries it as text, under the name ``Error``."""
@@ -127,9 +130,10 @@ class Remote:
     def _failed(self, item: Item, reply: Reply) -> None:
         engine, run, failure = self.engine, item.run, reply.failure
         assert failure is not None, "this is our bug: a failed reply without a failure"
-        if failure.kind != "server":
+        attempts = RESENDS if failure.kind == "endless" else run.spec.attempts
+        if failure.kind not in {"server", "endless"}:
             engine.fact(run, "body.failed", "", failure.wire())
-        if reply.final or item.attempt + 1 >= run.spec.attempts:
+        if reply.final or item.attempt + 1 >= attempts:
             self._let_go(run)
             engine.fail(run, failure)
         else:

@@ -26,6 +26,8 @@ from .inngest_request import CURRENT, Request
 from .inngest_wire import Decoder, Memo, hashed
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from .._core.commands import Answer
     from .._core.runs import Entry, RunState
 
@@ -59,15 +61,21 @@ def spec_for(function: object) -> FunctionSpec | None:
     try:
         config = function.get_config("http://test")
     except (errors.Error, ValueError) as error:
-        message = f"function {function.id!r}: {error}"
-        raise UsageError(message) from error
+        raise _refused(function, error) from error
+    wire = config.main.to_dict()
+    if isinstance(wire, Exception):
+        raise _refused(function, wire) from wire
     host = InngestHost(function, inngest_client.client_of(function), function.id)
-    spec = _spec(function, config, host)
+    spec = _spec(function, config, wire, host)
     setattr(function, SPEC, spec)
     return spec
 
 
-def _spec(function: inngest.Function[Any], config: Any, host: InngestHost) -> FunctionSpec:
+def _refused(function: inngest.Function[Any], error: Exception) -> UsageError:
+    return UsageError(f"function {function.id!r}: {error}")
+
+
+def _spec(function: inngest.Function[Any], config: Any, wire: dict[str, Any], host: InngestHost) -> FunctionSpec:
     fn_id, main = function.id, config.main
     retries = main.steps["step"].retries
     limits = main.timeouts or server_lib.Timeouts()
@@ -94,7 +102,7 @@ def _spec(function: inngest.Function[Any], config: Any, host: InngestHost) -> Fu
         finish_timeout=_optional(limits.finish, f"{where}: timeouts.finish"),
         on_failure=on_failure,
         app=host.client.app_id,
-        **_flow(main.to_dict()),
+        **_flow(wire),
     )
 
 
@@ -118,6 +126,7 @@ class Observed:
         request = CURRENT.get()
         request.watch(ctx.step, is_async=True)
         request.result = await self._function.call(client, ctx, fn_id, middleware)
+        request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - what the body has not asked for
         return request.result
 
     def call_sync(self, client: Any, ctx: Any, fn_id: str, middleware: Any) -> Any:
@@ -125,6 +134,7 @@ class Observed:
         request = CURRENT.get()
         request.watch(ctx.step, is_async=False)
         request.result = self._function.call_sync(client, ctx, fn_id, middleware)
+        request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - as above
         return request.result
 
 
@@ -230,11 +240,31 @@ class InngestHost:
         )
 
         def read(response: Any) -> Reply:
-            return Decoder(run, request.world.now, around.known, request.ops).reply(response, request.errors)
+            reply = Decoder(run, request.world.now, around.known, request.ops).reply(response, request.errors)
+            if around.stage.strict and target is None and reply.failure is None:
+                forgotten = self._forgotten(run, request.left, reply)
+                if forgotten is not None:
+                    return Reply(failure=around.stage.engine.failure_of(forgotten), final=True)
+            return reply
 
         if self.is_async:
             return request.run_async(self.handler.post(asked), read), request
         return request.run_sync(lambda: self.handler.post_sync(asked), read), request
+
+    @staticmethod
+    def _forgotten(run: RunState, left: Container[str], reply: Reply) -> BaseException | None:
+        """A recorded step that the body has not asked for, although it went on or ended; None if all were.
+
+        A failure among the members of a group hides those behind it, and is no such case.
+        """
+        if any(entry.failure is not None for entry in run.stack):
+            return None
+        first = reply.reports[0].command if reply.reports else None
+        instead = (first.key, first.op) if first is not None else None
+        for entry in run.stack:
+            if hashed(entry.key) in left:
+                return divergence(run, run.asked.index(entry.key), instead, None)
+        return None
 
     def _invokable(self, run: RunState, function: object) -> None:
         """A function that is invoked as an object is known from then on, as if it were served beside the caller."""

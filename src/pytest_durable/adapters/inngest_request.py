@@ -12,6 +12,7 @@ import contextvars
 import inspect
 from asyncio import events, tasks
 from contextlib import ExitStack
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .._core.commands import INFER, INVOKE, RUN, SEND, SLEEP, WAIT, Execute, Reply, Report, Suspended
@@ -26,7 +27,7 @@ from ..loop import VirtualLoop
 from .inngest_clock import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from .._core.runs import Entry, RunState
     from .._core.world import World
@@ -68,10 +69,12 @@ class Request:
     Attributes:
         ops: the operations of steps that the wire does not tell apart, by their keys.
         result: what the SDK's own call gave, with the exceptions themselves.
+        left: the part of the memo that the body has not asked for, by the ids of the wire.
         lost: why nobody hears the answer, as the report of the step at which that happened.
     """
 
     result: Any = None
+    left: Mapping[str, Any] = MappingProxyType({})
     lost: Report | None = None
     executing: Entry | None = None
     ended_at = 0

@@ -22,12 +22,12 @@ from .._core.commands import (
     Sleep,
     WaitForEvent,
 )
-from .._core.errors import ExpressionError, LimitError, RetryAfterError
+from .._core.errors import ExpressionError, LimitError, RetryAfterError, UsageError
 from .._core.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, WEEK, instant
 from .._core.remote import server_failure
 from .._core.results import ERROR, VALUE, Result
 from .._core.runs import Failure
-from ..conditions import accepts_all, bound_refusal
+from ..conditions import accepts_all, bound_refusal, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -144,7 +144,7 @@ class Decoder:
                 error = errors[number] if number < len(errors) else None
                 found = self._report(op, error, final=bool(response.no_retry))
                 if isinstance(found, Failure):
-                    return Reply(failure=found, final=True)
+                    return Reply(failure=found, final=found.kind != "endless")
                 reports.append(found)
         except NotJSONError as error:
             message = "error reading response: a NaN or an infinity is no JSON"
@@ -198,10 +198,14 @@ class Decoder:
         if text is not None:
             where = f"step '{key}' of {self.run.spec.id}"
             try:
-                refuses = bound_refusal(text, where, self.run.events[0], self.now // MILLISECOND)
+                compiled(text, where)
             except ExpressionError as error:
                 message = "Wait for event If expression failed to compile"
                 return server_failure("InvalidExpression", message, exception=error)
+            try:
+                refuses = bound_refusal(text, where, self.run.events[0], self.now // MILLISECOND)
+            except ExpressionError as error:
+                return _endless(where, error)
         return WaitForEvent(key, step_id, index, op["name"], timeout, refuses, text or "")
 
     def invoke(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
@@ -248,6 +252,16 @@ def key_of(op: dict[str, Any]) -> tuple[str, str, int]:
 def length_of(text: str) -> int:
     """The microseconds of a duration as the SDK writes it: one whole number and a unit."""
     return sum(int(number) * UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def _endless(where: str, error: ExpressionError) -> Failure:
+    message = (
+        f"{where}: the server cannot fill the run's own event into the condition, and makes the request again, for "
+        f"ever: {error}"
+    )
+    finding = UsageError(message)
+    finding.__cause__ = error
+    return Failure("UsageError", message, kind="endless", exception=finding)
 
 
 def _retry_after(text: str | None) -> BaseException | None:
