@@ -73,7 +73,7 @@ OUTCOMES: dict[Path, Outcome] = {}
 # imported a second time for the next page, so all of them are imported before the first.
 PUBLIC = {name: getattr(pytest_durable, name) for name in ["explore", *pytest_durable.__all__]}
 MODULES = [info.name for info in walk_packages(pytest_durable.__path__, "pytest_durable.")]
-for module in ["freezegun", "hypothesis", *MODULES]:
+for module in ["freezegun", "hypothesis", "inngest", *MODULES]:
     with suppress(ImportError):  # an adapter whose SDK is not here
         import_module(module)
 RAN = {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED}
