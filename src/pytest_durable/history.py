@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ._core.runs import Fact
 
@@ -75,6 +75,17 @@ class History:
             UsageError: the file holds no history of this format.
         """
         return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+    @classmethod
+    def from_inngest(cls, trace: str | Mapping[str, Any]) -> History:
+        """The history of a run in production, from its trace as Inngest's API gives it, as JSON or read from it.
+
+        Raises:
+            UsageError: it is no such trace.
+        """
+        from .adapters.inngest_trace import parts_of
+
+        return cls(*parts_of(trace))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and self.to_json() == other.to_json()
