@@ -113,6 +113,8 @@ class Remote:
             self.engine.current = None
         if answer is not None:
             self.take(item, answer, since)
+            if self.engine.stage.befalls and not isinstance(answer, Suspended):
+                self.engine.stage.after(item)
 
     def redeliver(self, run: RunState, entry: Entry) -> None:
         """Make the request of a recorded step again. The server has no guard: what a targeted one says is heard."""

@@ -64,13 +64,11 @@ def client_of(function: inngest.Function[Any]) -> inngest.Inngest:
 
 def _candidates(function: inngest.Function[Any]) -> list[inngest.Inngest]:
     handler: Any = inspect.unwrap(function._handler)  # noqa: SLF001 - the SDK offers no other way to it
-    near = [*getattr(handler, "__globals__", {}).values()]
-    near += [cell.cell_contents for cell in getattr(handler, "__closure__", None) or () if cell != CELL]
+    near = [
+        *getattr(handler, "__globals__", {}).values(),
+        *gc.get_referents(*getattr(handler, "__closure__", None) or ()),
+    ]
     return [one for one in [*near, *reversed(gc.get_objects())] if isinstance(one, inngest.Inngest)]
-
-
-CELL = (lambda: None).__closure__ or ()
-"""What an empty cell is compared with."""
 
 
 # -- where events go ---------------------------------------------------------------------------------------------------

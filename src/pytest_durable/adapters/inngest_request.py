@@ -95,6 +95,9 @@ class Request:
         self.behind = 0
         self.context = contextvars.copy_context()
         self.context.run(CURRENT.set, self)
+        if self.world.footprint is not None:
+            # The body is entered for a planned step too, and may look at what other steps do.
+            self.world.touch("step bodies", "r")
 
     # -- the course of a request --------------------------------------------------------------------------------------
 

@@ -35,9 +35,9 @@ def parts_of(trace: str | Mapping[str, Any]) -> tuple[str, str, list[dict[str, A
     """What a history is made of: function, run, events and facts.
 
     Args:
-        trace: the run as JSON (or read from it): ``id``, ``function`` (an id, or an object with ``slug``), ``events`` or
-            ``event``, ``status``, ``trace`` with ``childrenSpans``, and ``outputs`` by the ``outputID`` of spans, or an
-            ``output`` in each span.
+        trace: the run as JSON (or read from it): ``id``, ``function`` (an id, or an object with ``slug``), ``events``
+            or ``event``, ``status``, ``trace`` with ``childrenSpans``, and ``outputs`` by the ``outputID`` of spans, or
+            an ``output`` in each span.
 
     Raises:
         UsageError: it is no such trace.

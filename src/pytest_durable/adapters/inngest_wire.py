@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from .._core.runs import Entry, FunctionSpec, Refusal, RunState
 
 DONE, STEPS = 200, 206
-LONGEST = 366 * DAY
-"""The longest sleep and the longest timeout of a wait."""
-
 UNITS = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
 _PART = re.compile(r"(\d+)([wdhms])")
 
@@ -115,6 +112,7 @@ class Decoder:
         self.now = now
         self.known = known
         self.ops = ops
+        self.longest = run.surroundings.limits.sleep
 
     def reply(self, response: Any, errors: list[BaseException | None]) -> Reply:
         """What a response says. ``errors`` are the exceptions in it, where they were raised in this process."""
@@ -177,7 +175,7 @@ class Decoder:
         """A sleep, whose length the server rounds to whole seconds."""
         until = instant(op["name"], f"step '{key}' of {self.run.spec.id}")
         length = max(0, (until - self.now + SECOND // 2) // SECOND * SECOND)
-        if length > LONGEST:
+        if length > self.longest:
             message = (
                 f'The sleep "{op["name"]}" ends more than one year in the future; sleeps may last at most one year.'
             )
@@ -188,7 +186,7 @@ class Decoder:
         """A wait for an event. Its condition is compiled, and filled with the run's own event, now."""
         opts = op["opts"]
         timeout, text = length_of(opts["timeout"]), opts.get("if")
-        if timeout > LONGEST:
+        if timeout > self.longest:
             message = (
                 f'The wait-for-event timeout "{opts["timeout"]}" expires more than one year in the future; '
                 "timeouts may last at most one year."
