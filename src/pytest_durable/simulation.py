@@ -99,7 +99,6 @@ class Simulation:
         self.engine.checkpoint = replay == "checkpoint"
         self.engine.surroundings = Surroundings(limits, self.engine.known, self._spec_of, lambda: self.world.now,
                                                 self._stage)  # fmt: skip
-        self._clock.receive = self._stage.receive
         self._functions: dict[FunctionSpec, Any] = {}
         self._runs: dict[str, Run] = {}
         self._sent = 0

@@ -45,6 +45,7 @@ class TestStage:
         self.reactions: list[s.Reaction] = []
         self.isolated: dict[str, tuple[str, ...]] = {}
         self.received = 0
+        clock.receive = self.receive
         self.strict = False
         """Say at once that the body of an SDK asks for other steps than before, which its server does not notice."""
         self.engine: Engine

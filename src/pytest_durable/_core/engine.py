@@ -456,23 +456,14 @@ class Engine:
             "events": run.events,
             "_inngest": {"status": run.status.capitalize()},
         }
-        if run.spec.remote:
-            data.update(self.remote.end_data(run))
-        elif run.failure is not None:
-            data["error"] = {"error": run.failure.message, **run.failure.wire(), "stack": str(run.failure)}
-        elif run.status == COMPLETED and run.result is not None:
-            data["result"] = wire.load(run.result)
-        return data
+        return {**data, **self.remote.end_data(run)}
 
     def redeliver(self, run: RunState, entry: Entry) -> None:
         """Deliver the request of a recorded step once more: the body is entered, and what it asks for is known."""
         entry.visible = entry.order
         run.invocations += 1
         self.fact(run, "request", entry.key, {"attempt": 0, "again": True})
-        if run.spec.remote:
-            self.remote.redeliver(run, entry)
-        else:
-            run.spec.host.invoke(run, entry)
+        run.spec.host.invoke(run, entry)
 
     # -- small things -------------------------------------------------------------------------------------------------
 

@@ -116,17 +116,6 @@ class Remote:
             if self.engine.stage.befalls and not isinstance(answer, Suspended):
                 self.engine.stage.after(item)
 
-    def redeliver(self, run: RunState, entry: Entry) -> None:
-        """Make the request of a recorded step again. The server has no guard: what a targeted one says is heard."""
-        target = entry if entry.command.planned else None
-        before, run.planning = run.planning, target is None or run.planning
-        try:
-            answer = run.spec.host.invoke(run, target)
-        finally:
-            run.planning = before
-        if target is not None:
-            self.take(Item(run, target, 0), answer, self.world.now)  # type: ignore[arg-type]  # a remote host replies
-
     # -- a reply ------------------------------------------------------------------------------------------------------
 
     def _failed(self, item: Item, reply: Reply) -> None:
@@ -281,12 +270,14 @@ class Remote:
         """What the events of its end say of a run beside the rest."""
         data: dict[str, Any] = {}
         failure = run.failure
-        if run.parent is not None:
+        if run.parent is not None and run.spec.remote:
             parent, entry = run.parent
             data["correlation_id"] = f"{parent.id}.{entry.key}"
-        if failure is not None:
+        if failure is not None and run.spec.remote:
             data["error"] = {"error": failure.reason or failure.message, **failure.wire(), "stack": failure.stack or ""}
             data["result"] = failure.data
+        elif failure is not None:
+            data["error"] = {"error": failure.message, **failure.wire(), "stack": str(failure)}
         elif run.status == COMPLETED and run.result is not None:
             data["result"] = wire.load(run.result)
         return data

@@ -17,6 +17,7 @@ from .. import functions
 from .._core.commands import Asked, Raised, Reply, Returned, Suspended
 from .._core.errors import UsageError
 from .._core.limits import DEFAULT_RETRIES, MOST_RETRIES
+from .._core.requests import Item
 from .._core.runs import FunctionSpec
 from .._core.wire import load
 from ..functions import _cancel, _optional, _trigger
@@ -173,8 +174,25 @@ class InngestHost:
         return self._handler
 
     def invoke(self, run: RunState, target: Entry | None) -> Answer:
-        """Make a request."""
+        """Make a request; one for a step that is recorded is a request that is delivered again."""
+        if target is not None and target.done:
+            return self._again(run, target)
         return self._request(run, target, None)[0]
+
+    def _again(self, run: RunState, target: Entry) -> Answer:
+        """The server has no guard: what the request of a planned step says is heard again.
+
+        Behind another step the request finds the next one, and that has a request of its own; so it executes nothing.
+        """
+        if target.command.planned:
+            answer = self._request(run, target, None)[0]
+            run.surroundings.stage.engine.remote.take(Item(run, target, 0), answer, run.surroundings.now())
+            return answer
+        planning, run.planning = run.planning, True
+        try:
+            return self._request(run, None, None)[0]
+        finally:
+            run.planning = planning
 
     def resume(self, run: RunState, entry: Entry | None) -> Answer | None:  # noqa: ARG002 - the signature of hosts
         """Nothing is kept suspended between requests: every one begins at the top."""
