@@ -668,6 +668,8 @@ def test_lists_of_functions_are_registered():
 def test_a_step_decorator_is_a_step():
     """The SDK's experimental decorator makes a step of a function wherever it is called in a run."""
     context = pytest.importorskip("inngest._internal.execution_lib")
+    if not hasattr(context, "step"):
+        pytest.skip("this version of the SDK has no decorator")
 
     @context.step("decorated")
     async def add(a, b):
@@ -686,9 +688,9 @@ def test_a_wrong_configuration_is_named():
     async def body(ctx):
         return None
 
-    timeouts = inngest.Timeouts(finish=dt.timedelta(milliseconds=1500))
+    debounce = inngest.Debounce(period=dt.timedelta(milliseconds=500))
     cancel = [inngest.Cancel(event="app/stop", if_exp="async.data.x ==")]
-    for options in ({"timeouts": timeouts}, {"cancel": cancel}):
+    for options in ({"debounce": debounce}, {"cancel": cancel}):
         with Simulation() as sim, pytest.raises(UsageError, match="app-body"):
             sim.register(make(body, **options))
 

@@ -42,6 +42,9 @@ SPEC = "_durable_spec"
 
 SIGNING_KEY = "INNGEST_SIGNING_KEY"
 
+FIELDS = frozenset(comm_lib.CommRequest.model_fields)
+"""What a request of this version of the SDK has."""
+
 PROBE_TURNS = 10_000
 """How often a request that a check makes may go to sleep."""
 
@@ -111,6 +114,26 @@ def _flow(config: dict[str, Any]) -> dict[str, Any]:
     """The one seam to flow control: the configuration as it goes over the wire, read by whoever simulates it."""
     flow_of = getattr(functions, "flow_of", None)
     return {} if flow_of is None else {"flow": flow_of(config)}
+
+
+def request_to(fn_id: str, target: Entry | None, body: str, job_id: str) -> comm_lib.CommRequest:
+    """A request as the SDK's Connect worker receives it. Older versions of the SDK have fewer fields."""
+    fields: dict[str, Any] = {
+        "body": body.encode(),
+        "headers": {"x-inngest-job-id": job_id},
+        "is_connect": True,
+        "public_path": None,
+        "query_params": {"fnId": fn_id, "stepId": "step" if target is None else hashed(target.key)},
+        "raw_request": None,
+        "request_url": "http://test",
+        "serve_origin": None,
+        "serve_path": None,
+    }
+    if "timings" in FIELDS:
+        # The SDK's own measures how long the loop is blocked, by a task that never ends.
+        fields["timings"] = timings = net.ServerTimings()
+        timings.async_block = net.ServerTiming("async_block")  # type: ignore[assignment]  # it measures nothing here
+    return comm_lib.CommRequest(**{name: value for name, value in fields.items() if name in FIELDS})
 
 
 class Observed:
@@ -241,21 +264,7 @@ class InngestHost:
         around = run.surroundings
         request = Request(run, lambda function: self._invokable(run, function))
         request.probing = probing
-        timings: Any = net.ServerTimings()
-        # The SDK's own measures how long the loop is blocked, by a task that never ends.
-        timings.async_block = net.ServerTiming("async_block")
-        asked = comm_lib.CommRequest(
-            body=memo.body(target, limit).encode(),
-            headers={server_lib.HeaderKey.JOB_ID.value: f"{run.id}-{run.invocations}"},
-            is_connect=True,
-            public_path=None,
-            query_params={"fnId": self.fn_id, "stepId": "step" if target is None else hashed(target.key)},
-            raw_request=None,
-            request_url="http://test",
-            serve_origin=None,
-            serve_path=None,
-            timings=timings,
-        )
+        asked = request_to(self.fn_id, target, memo.body(target, limit), f"{run.id}-{run.invocations}")
 
         def read(response: Any) -> Reply:
             reply = Decoder(run, request.world.now, around.known, request.ops).reply(response, request.errors)

@@ -74,6 +74,15 @@ def _candidates(function: inngest.Function[Any]) -> list[inngest.Inngest]:
 # -- where events go ---------------------------------------------------------------------------------------------------
 
 
+WANTED = frozenset(inspect.signature(middleware_lib.MiddlewareManager.from_client).parameters)
+
+
+def _middleware_of(client: inngest.Inngest) -> middleware_lib.MiddlewareManager:
+    options: dict[str, Any] = {"raw_request": None, "timings": None}
+    # Older versions of the SDK take fewer of them.
+    return middleware_lib.MiddlewareManager.from_client(client, **{k: v for k, v in options.items() if k in WANTED})
+
+
 def _received(events: list[inngest.Event], receive: Callable[[Any], list[str]]) -> list[str]:
     try:
         return receive(events)
@@ -91,7 +100,7 @@ async def send(self: inngest.Inngest, events: Any, *, skip_middleware: bool = Fa
     listed = events if isinstance(events, list) else [events]
     middleware = None
     if not skip_middleware:
-        middleware = middleware_lib.MiddlewareManager.from_client(self, raw_request=None, timings=None)
+        middleware = _middleware_of(self)
         _raise(await middleware.before_send_events(listed))
     ids = _received(listed, receive)
     await asyncio.sleep(0)
@@ -109,7 +118,7 @@ def send_sync(self: inngest.Inngest, events: Any, *, skip_middleware: bool = Fal
     listed = events if isinstance(events, list) else [events]
     middleware = None
     if not skip_middleware:
-        middleware = middleware_lib.MiddlewareManager.from_client(self, raw_request=None, timings=None)
+        middleware = _middleware_of(self)
         _raise(middleware.before_send_events_sync(listed))
     ids = _received(listed, receive)
     if middleware is not None:
