@@ -126,6 +126,7 @@ class Simulation:
         if self._entered:
             self._entered = False
             self._clock.leave()
+        self._stage.close()
         for run in self.engine.runs:
             if run.live is not None:
                 run.spec.host.drop(run)

@@ -46,6 +46,8 @@ class TestStage:
         self.isolated: dict[str, tuple[str, ...]] = {}
         self.received = 0
         clock.receive = self.receive
+        self.under_way: dict[Any, None] = {}
+        """Requests to an SDK that sleep; each has ``close``."""
         self.strict = False
         """Say at once that the body of an SDK asks for other steps than before, which its server does not notice."""
         self.engine: Engine
@@ -256,6 +258,11 @@ class TestStage:
                 run.sent.append(event)
             ids.append(event.id)
         return ids
+
+    def close(self) -> None:
+        """Let go of requests that are under way."""
+        for request in list(self.under_way):
+            request.close()
 
     # -- steps that nobody executes -----------------------------------------------------------------------------------
 

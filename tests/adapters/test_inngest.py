@@ -8,6 +8,7 @@ import time
 import pytest
 
 from pytest_durable import (
+    BoundReachedError,
     Event,
     NonRetriableError,
     RunFailed,
@@ -290,6 +291,82 @@ def test_cancelling_does_not_stop_a_request_that_is_under_way():
         sim.cancel(run, at="1s")
         sim.advance("1m")
     assert (run.status, list(run.steps), len(done)) == ("cancelled", [], 1)
+
+
+def test_a_simulation_may_end_in_the_middle_of_a_request():
+    """What is left of a request is closed with its simulation; its finally blocks run."""
+    closed = []
+
+    async def body(ctx):
+        async def slow():
+            try:
+                await asyncio.sleep(3)
+            finally:
+                closed.append(True)
+
+        await ctx.step.run("slow", slow)
+
+    with Simulation() as sim:
+        run = sim.start(make(body), {})
+        sim.advance("1s")
+        assert (run.status, closed) == ("running", [])
+        assert run.step("slow").status == "running"
+    assert closed == [True]
+
+
+def test_a_request_that_polls_has_a_bound():
+    """A body that sleeps in a loop without a step does not hang the test."""
+
+    async def polls(ctx):
+        while True:
+            await asyncio.sleep(1)
+
+    async def spins(ctx):
+        while True:
+            await asyncio.sleep(0)
+
+    with Simulation() as sim, pytest.raises(RunFailed, match="polled for something"):
+        sim.run(make(polls), {})
+    limits = Limits(callbacks_per_invocation=1_000)
+    with Simulation(limits=limits) as sim, pytest.raises(BoundReachedError, match="loops for ever"):
+        sim.run(make(spins), {})
+
+
+def test_forgotten_tasks_go_on_behind_the_response():
+    """A task that the body created and did not await goes on for a while, as on a server, and then ends."""
+    beats = []
+
+    async def body(ctx):
+        async def heart():
+            while True:
+                await asyncio.sleep(60)
+                beats.append(sim.now)
+
+        task = asyncio.create_task(heart())
+        result = await ctx.step.run("a", lambda: 1)
+        task.cancel()
+        return result
+
+    with Simulation() as sim:
+        assert sim.run(make(body), {}) == 1
+        sim.advance("1h")
+        assert len(beats) == 60
+        sim.run_until_idle()
+    assert len(beats) == 1_000
+
+
+def test_the_outside_world_is_refused_by_name():
+    """A step that opens a connection fails the run and says what to do."""
+
+    async def body(ctx):
+        async def fetch():
+            await asyncio.open_connection("example.com", 80)
+
+        await ctx.step.run("fetch", fetch)
+
+    run = play(make(body, retries=0))
+    assert run.error.name == "UsageError"
+    assert "durable.step(...).returns(...)" in run.error.message
 
 
 # -- scripts, faults, checks, exploration -----------------------------------------------------------------------------

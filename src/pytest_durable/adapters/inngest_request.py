@@ -39,6 +39,9 @@ CURRENT: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
 OPS = {"Sleep": SLEEP, "WaitForEvent": WAIT, "InvokeFunction": INVOKE, "AIGateway": INFER}
 """The operations that the wire tells from an execution of the author's code."""
 
+TURNS_PER_REQUEST = 10_000
+"""How often a request may go to sleep before its end."""
+
 TURNS_BEHIND = 1_000
 """How many timers of forgotten tasks fire behind a response, until they are let go of."""
 
@@ -92,7 +95,7 @@ class Request:
         self.bound = surroundings.limits.callbacks_per_invocation
         self.ops: dict[str, str] = {}
         self.asked: list[tuple[str, str]] = []
-        self.behind = 0
+        self.turns = self.behind = 0
         self.context = contextvars.copy_context()
         self.context.run(CURRENT.set, self)
         if self.world.footprint is not None:
@@ -120,8 +123,7 @@ class Request:
 
     def _turn(self) -> Reply | Suspended:
         loop, task = self.loop, self.task
-        with self._in_request(loop):
-            loop.run_ready()
+        self._run_ready()
         if task.done() or self.lost is not None:
             response: Any = None
             if self.lost is None:
@@ -129,14 +131,35 @@ class Request:
                 response = error if error is not None else task.result()
             return self._at(self.ended_at, lambda: self._replied(response))
         due = loop.next_timer()
-        if due is None:
+        self.turns += 1
+        if due is None or self.turns > TURNS_PER_REQUEST:
             message = (
                 f"{loop.where} waits for something that no timer will bring; a function and its steps can await "
                 "their own tasks, asyncio.sleep and fakes, and nothing from outside"
             )
-            loop.abandon()
+            if due is not None:
+                message = (
+                    f"{loop.where} has gone to sleep {TURNS_PER_REQUEST:,} times and does not end; it looks as if it "
+                    "polled for something. Wait with ctx.step.wait_for_event, or sleep with ctx.step.sleep"
+                )
+            self.close()
             return Reply(failure=self._failure(UsageError(message)), final=True)
+        self.stage.under_way[self] = None
         return Suspended(max(self.ended_at, self.began + due), self._fire)
+
+    def close(self) -> None:
+        """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
+        self.stage.under_way.pop(self, None)
+        self.loop.abandon()
+
+    def _run_ready(self) -> None:
+        try:
+            with self._in_request(self.loop):
+                self.loop.run_ready()
+        except BaseException:
+            # A bound was reached, or somebody wants the process to end: nothing of the request is to be left.
+            self.close()
+            raise
 
     def _fire(self) -> Reply | Suspended:
         self.loop.fire_timer()
@@ -146,7 +169,7 @@ class Request:
         if self.lost is None:
             self._leave_behind()
         else:
-            self.loop.abandon()
+            self.close()
         return self._reply(response, self.read)
 
     def _leave_behind(self) -> None:
@@ -154,14 +177,14 @@ class Request:
         loop, due = self.loop, self.loop.next_timer()
         alive = any(not task.done() for task in loop.made)
         if not alive or due is None or self.behind >= TURNS_BEHIND or self.probing:
-            loop.abandon()
+            self.close()
             return
         self.behind += 1
+        self.stage.under_way[self] = None
 
         def go_on() -> None:
             loop.fire_timer()
-            with self._in_request(loop):
-                loop.run_ready()
+            self._run_ready()
             self._leave_behind()
 
         at = max(self.world.now, self.began + due)
