@@ -10,6 +10,7 @@ import pytest
 from pytest_durable import (
     BoundReachedError,
     Event,
+    LimitError,
     NonRetriableError,
     RunFailed,
     RunStuck,
@@ -171,6 +172,50 @@ def test_memos_are_canonical():
     assert types == ["float", "int", "int", "float", "int"]
     assert memo["a"] == 2**53
     assert memo["d"] == 18446744073709552000
+
+
+def test_what_comes_from_elsewhere_is_canonical_too():
+    """Events that end a wait, and results of invoked and scripted steps, have been on the server."""
+
+    async def body(ctx):
+        event = await ctx.step.wait_for_event("wait", event="app/ok", timeout=DAY)
+        answer = await ctx.step.invoke_by_id("call", function_id="elsewhere")
+        return [type(ctx.event.data["n"]).__name__, type(event.data["n"]).__name__, type(answer["n"]).__name__]
+
+    with Simulation() as sim:
+        sim.step("call").returns({"n": 3.0})
+        sim.send("app/ok", {"n": 2.0}, at="1s")
+        assert sim.run(make(body), {"n": 1.0}) == ["int", "int", "int"]
+
+
+def test_outputs_that_are_too_large_have_the_words_of_the_server():
+    """The state of a run is limited at once, one output by requests that are made again; the cause says what to do."""
+
+    async def body(ctx):
+        for _ in range(5):
+            await ctx.step.run("a", lambda: "x" * 300)
+
+    for limits, words, invocations in (
+        (Limits(run_bytes=1_000), "InngestErrStateOverflowed", 4),
+        (Limits(step_bytes=100), "step output size is greater than the limit", 2),
+    ):
+        with Simulation(limits=limits) as sim:
+            run = sim.start(make(body, retries=1), {})
+            with pytest.raises(RunFailed, match=words) as caught:
+                run.wait()
+        assert isinstance(caught.value.__cause__, LimitError)
+        assert run.invocations == invocations
+
+
+def test_one_reply_holds_a_thousand_steps():
+    """More steps side by side than that end the run."""
+
+    async def body(ctx):
+        await ctx.group.parallel(tuple(lambda n=n: ctx.step.run(f"s{n}", lambda: n) for n in range(1_001)))
+
+    run = play(make(body))
+    assert (run.status, run.invocations) == ("failed", 1)
+    assert "InngestErrFunctionOverflowed" in run.error.message
 
 
 def test_what_is_no_json_fails():
@@ -480,6 +525,106 @@ def test_a_planned_request_that_is_delivered_again_ends_the_function_early():
     assert len(report.failures) == 1
 
 
+def test_a_model_may_take_its_time_and_crash_the_worker():
+    """A scripted answer of a model has a duration; a crash costs an attempt, and the last one ends the run."""
+    openai = pytest.importorskip("inngest.experimental.ai.openai")
+    adapter = openai.Adapter(auth_key="key", model="gpt")
+
+    async def body(ctx):
+        return await ctx.step.ai.infer("ask", adapter=adapter, body={})
+
+    with Simulation() as sim:
+        sim.step("ask").crashes("before").takes("5m").returns({"a": 2.0})
+        run = sim.start(make(body), {})
+        assert run.wait() == {"a": 2}
+    assert run.ended_at - run.started_at > dt.timedelta(minutes=5)
+    assert run.step("ask").attempts == 2
+    with Simulation() as sim:
+        sim.step("ask").crashes("before", times=2)
+        with pytest.raises(RunFailed, match="the worker was lost"):
+            sim.run(make(body, retries=1), {})
+
+
+def test_a_model_without_a_script_ends_the_run_before_its_siblings():
+    """What the test forgot is said at once, whoever stands beside it."""
+    openai = pytest.importorskip("inngest.experimental.ai.openai")
+    adapter = openai.Adapter(auth_key="key", model="gpt")
+
+    async def body(ctx):
+        return await ctx.group.parallel(
+            (
+                lambda: ctx.step.ai.infer("ask", adapter=adapter, body={}),
+                lambda: ctx.step.run("a", forbidden),
+            )
+        )
+
+    with Simulation() as sim, pytest.raises(RunFailed, match="asks a model"):
+        sim.run(make(body), {})
+
+
+def test_a_crash_at_the_last_attempt_ends_the_run():
+    """A lost response with no attempts left is the error of the run, and no StepError."""
+
+    async def body(ctx):
+        await ctx.step.run("a", lambda: 1)
+
+    with Simulation() as sim:
+        sim.step("a").crashes("after", times=2)
+        run = sim.start(make(body, retries=1), {})
+        with pytest.raises(RunFailed, match="the worker was lost"):
+            run.wait()
+    assert run.invocations == 2
+
+
+def test_requests_that_sleep_are_explored_and_delivered_again():
+    """Their ends are happenings like any, and a redelivery of one enters the body again."""
+    entered = []
+
+    async def body(ctx):
+        entered.append(1)
+
+        async def slow():
+            await asyncio.sleep(2)
+            return 1
+
+        await ctx.step.run("slow", slow)
+        return await ctx.step.wait_for_event("wait", event="app/ok", timeout=DAY) is not None
+
+    def scenario(sim):
+        sim.send("app/ok", at="2s")
+        seen.add(sim.run(function, {}))
+
+    function, seen = make(body), set()
+    assert explore(scenario).complete
+    assert seen == {True, False}
+    entered.clear()
+    with Simulation(faults=["redelivery"]) as sim:
+        assert sim.run(function, {}) is False
+    assert len(entered) == 4
+
+
+def test_race_reports_siblings_again():
+    """Every completion makes a request; what it finds again is known, and is not done twice."""
+    calls = []
+
+    async def body(ctx):
+        def chain(name):
+            async def two():
+                await ctx.step.run(f"{name}1", calls.append, name)
+                return await ctx.step.wait_for_event(f"{name}2", event="app/ok", timeout=DAY)
+
+            return two
+
+        mode = inngest.ParallelMode.RACE
+        return list(await ctx.group.parallel((chain("a"), chain("b")), parallel_mode=mode))
+
+    with Simulation() as sim:
+        run = sim.start(make(body), {})
+        sim.advance("2d")
+    assert run.result == [None, None]
+    assert sorted(calls) == ["a", "b"]
+
+
 def test_exploration_finds_the_order_that_breaks():
     """Every order of siblings of a group is explored, and a lost crash is found."""
     order = []
@@ -673,6 +818,27 @@ def test_a_function_outlives_its_client():
     assert run.function_id == "gone-body"
 
 
+def test_functions_that_were_made_before_find_their_client():
+    """The client is looked for near the handler, then among all that are alive; if it is gone, one stands in for it."""
+    adapter = pytest.importorskip("pytest_durable.adapters.inngest_client")
+    trigger = inngest.TriggerEvent(event="app/go")
+    create = adapter.create_function.__wrapped__
+    near, far = inngest.Inngest(app_id="near"), inngest.Inngest(app_id="far")
+
+    async def refers(ctx):
+        return near.app_id
+
+    async def lonely(ctx):
+        return None
+
+    for client, body in ((near, refers), (far, lonely)):
+        function = create(client, fn_id="f", trigger=trigger)(body)
+        assert adapter.client_of(function) is client
+    function = create(inngest.Inngest(app_id="nobody"), fn_id="f", trigger=trigger)(lonely)
+    assert adapter.client_of(function).app_id == "nobody"
+    assert play(function).status == "completed"
+
+
 # -- the world around -------------------------------------------------------------------------------------------------
 
 
@@ -694,6 +860,27 @@ def test_native_functions_and_those_of_an_sdk_invoke_each_other():
     with Simulation() as sim:
         sim.register(native)
         assert sim.run(make(parent), {}) == 2
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+def test_the_caller_of_a_cancelled_run_gets_the_event_of_its_end(is_native):
+    """The server hands the event itself over, as if it were the result."""
+
+    async def child(ctx):
+        await ctx.step.sleep("nap", 5000)
+
+    kid = durable_function("app-child")(child) if is_native else make(child)
+
+    async def parent(ctx):
+        got = await ctx.step.invoke_by_id("call", function_id="child")
+        return [got["name"], got["data"]["_inngest"]["status"], "correlation_id" in got["data"], got["user"]]
+
+    with Simulation() as sim:
+        sim.register(kid)
+        run = sim.start(make(parent), {})
+        sim.advance("1s")
+        sim.cancel(sim.runs[-1])
+        assert run.wait() == ["inngest/function.finished", "Cancelled", True, {}]
 
 
 def test_an_unknown_function_is_a_step_error():
@@ -718,9 +905,14 @@ def test_a_failure_handler_runs_once():
     async def body(ctx):
         raise ValueError("bad")
 
+    async def nothing(ctx):
+        return None
+
     with Simulation() as sim:
-        sim.register(make(body, retries=1, on_failure=report))
-        sim.send("app/go")
+        sim.register(
+            make(nothing), make(body, retries=1, on_failure=report, trigger=inngest.TriggerEvent(event="app/bad"))
+        )
+        sim.send("app/bad")
         sim.run_until_idle()
     assert [run.function_id for run in sim.runs] == ["app-body", "app-body-failure"]
     assert sim.runs[1].result == ["app-body", "ValueError", "bad", "invalid status code: 500"]

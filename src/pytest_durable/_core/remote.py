@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import wire
 from .canonical import canonical_text
-from .commands import EXECUTED, INFER, WAIT, Suspended
-from .errors import LimitError, StepLimitError, UsageError
+from .commands import EXECUTED, INFER, WAIT, Reply, Suspended
+from .errors import LimitError, RunSizeError, StepLimitError, StepSizeError, UsageError
 from .happenings import TIMER, Happening
 from .instants import MILLISECOND
 from .requests import Item
@@ -21,7 +21,7 @@ from .runs import COMPLETED, Failure, Source
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .commands import Command, Reply, Report
+    from .commands import Command, Report
     from .engine import Engine
     from .runs import Entry, RunState
 
@@ -144,7 +144,8 @@ class Remote:
             return
         if len(reports) > OPERATIONS_PER_REPLY:
             message = f"The function run exceeded the step limit of {OPERATIONS_PER_REPLY} steps."
-            self.engine.fail(run, server_failure("InngestErrFunctionOverflowed", message))
+            exception = StepLimitError(f"{run.spec.id} asks for {len(reports):,} steps at once. {message}")
+            self.engine.fail(run, server_failure("InngestErrFunctionOverflowed", message, exception=exception))
             return
         found = [report.command for report in reports if report.outcome is None]
         if len(reports) > 1:
@@ -156,8 +157,6 @@ class Remote:
         for report in reports:
             if report.outcome is not None:
                 entry = run.entries.get(report.command.key) or self._entry(run, report.command)
-                if report.command.race:
-                    entry.command.race = True
                 self._executed(item, entry, report.outcome, final=report.final)
 
     def _too_large(self, reports: Sequence[Report]) -> Reply | None:
@@ -169,12 +168,10 @@ class Remote:
                     f"error validating generator opcode {report.command.key}: step output size is greater than the "
                     "limit"
                 )
-                exception = LimitError(
+                exception = StepSizeError(
                     f"step '{report.command.key}' returned {wire.size(outcome.payload):,} bytes of JSON; a step may "
                     f"return {limit:,}. Store the data elsewhere and return a reference to it"
                 )
-                from .commands import Reply
-
                 failure = server_failure("Error", message, text=message, exception=exception)
                 return Reply(failure=failure)
         return None
@@ -260,7 +257,8 @@ class Remote:
         run.bytes += wire.size(stored)
         if run.bytes > limits.run_bytes:
             message = f"The function run exceeded the state size limit of {limits.run_bytes} bytes."
-            self.engine.fail(run, server_failure("InngestErrStateOverflowed", message))
+            exception = RunSizeError(f"with step '{entry.key}' of {run.spec.id}: {message}")
+            self.engine.fail(run, server_failure("InngestErrStateOverflowed", message, exception=exception))
             return
         self.engine.save_stored(run, entry, stored)
 
@@ -270,7 +268,7 @@ class Remote:
         """What the events of its end say of a run beside the rest."""
         data: dict[str, Any] = {}
         failure = run.failure
-        if run.parent is not None and run.spec.remote:
+        if run.parent is not None and run.parent[0].spec.remote:
             parent, entry = run.parent
             data["correlation_id"] = f"{parent.id}.{entry.key}"
         if failure is not None and run.spec.remote:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.canonical import NotJSONError, canonical, canonical_text
 from .._core.commands import (
+    EXECUTED,
     INFER,
     RUN,
     SLEEP,
@@ -90,7 +91,11 @@ def memo_of(entry: Entry) -> str:
             error["stack"] = failure.stack
         return json.dumps({"error": error})
     value, text = entry.stored
-    text = text if text is not None else json.dumps(value)
+    if text is None:
+        text = json.dumps(value)
+    elif entry.op not in EXECUTED or entry.op == INFER:
+        # It has come from elsewhere than the SDK.
+        text = canonical_text(json.loads(text))
     return text if entry.op in {SLEEP, WAIT} else f'{{"data":{text}}}'
 
 
