@@ -20,6 +20,7 @@ from .choosers import Every, Follow, Pruned, Recording
 from .events import Event
 from .exploration import Explorer, Report, Trial, difference, simulate, story
 from .faults import crash, redelivery
+from .invocation import source_of
 from .purity import Watch, watching
 from .simulation import Simulation
 
@@ -125,7 +126,7 @@ def replay_determinism(subject: Subject) -> Verdict:
             for variation in (1, 2):
                 random.seed(variation * 7919 + limit)
                 simulation._clock.show(simulation.world.now + variation * (DAY + HOUR + MINUTE + SECOND))  # noqa: SLF001
-                with simulation._drive():  # noqa: SLF001 - bodies run as they do in a drive
+                with simulation.driving:  # noqa: SLF001 - bodies run as they do in a drive
                     answer, asked = state.spec.host.probe(state, limit)  # type: ignore[attr-defined]
                 wrong = _difference(run, limit, answer, asked)
                 if wrong:
@@ -144,7 +145,9 @@ def _difference(run: Run, limit: int, answer: Any, asked: int) -> str:
         return str(answer.error)
     complete = limit == len(state.stack)
     if complete and asked < len(state.asked):
-        return f"entered with all {limit} recorded steps, the body does not ask for '{state.asked[asked]}' any more"
+        return (
+            f"entered with all {limit} recorded steps, the body does not ask for '{list(state.asked)[asked]}' any more"
+        )
     if complete and isinstance(answer, Returned) and state.result is not None:
         recorded = run.result
         now = wire.copy(answer.value, f"the result of {run.function_id}")
@@ -477,10 +480,10 @@ def id_stability(subject: Subject) -> Verdict:
 
         stage.attempt = remembered  # type: ignore[method-assign, assignment]
         again = subject.go(other)
-    had, has = run._state.asked, again._state.asked  # noqa: SLF001 - as above
+    had, has = list(run._state.asked), list(again._state.asked)  # noqa: SLF001 - as above
     position = next((i for i, (one, two) in enumerate(zip(had, has, strict=False)) if one != two), None)
     if position is not None:
-        source = run._state.sources[position]  # noqa: SLF001 - as above
+        source = source_of(run._state, had[position])  # noqa: SLF001 - as above
         verdict.violations.append(
             f"with the same results of steps, step {position + 1} is '{had[position]}' in one run and "
             f"'{has[position]}' in another, at {source}; an id must not contain the time, a run id or chance"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from . import monitors
@@ -16,12 +15,12 @@ from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instan
 from ._core.limits import Limits
 from ._core.world import World
 from .adapters import spec_of
-from .clock import Clock, sleeping_virtually, start_instant
+from .clock import Clock, start_instant
+from .driving import Drive
 from .events import Event, SentEvent, outgoing_all
 from .faults import Fault, Faults
 from .invocation import Surroundings
 from .ledger import Ledger
-from .loop import outside_any_loop
 from .moments import Between, Named
 from .report import timelines
 from .run import Run
@@ -29,7 +28,7 @@ from .scripts import Reaction, Script
 from .stage import TestStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from ._core.choices import Chooser, Observer
@@ -103,9 +102,9 @@ class Simulation:
         self._runs: dict[str, Run] = {}
         self._sent = 0
         self.ticks = 0
-        self._driving = False
         self._entered = False
         self.events_were_read = False
+        self.driving = Drive(self._clock)
 
     # -- entering and leaving -----------------------------------------------------------------------------------------
 
@@ -176,7 +175,7 @@ class Simulation:
         self._advance_to(until)
 
     def _advance_to(self, until: int) -> None:
-        with self._drive():
+        with self.driving:
             self.world.drive(until, _never)
             self.world.move_to(until)
 
@@ -191,7 +190,7 @@ class Simulation:
             TimeoutError: it does not hold within that time, or never because nothing more is due.
         """
         limit = None if within is None else self.world.now + duration(within, "run_until: within")
-        with self._drive():
+        with self.driving:
             if self.world.drive(limit, lambda: bool(predicate()), steady=False):
                 return
             if limit is not None:
@@ -202,30 +201,15 @@ class Simulation:
 
     def run_until_idle(self) -> None:
         """Go through sleeps, retries and scheduled events, until only unanswered waits are left."""
-        with self._drive():
+        with self.driving:
             self.world.drive(None, _never, idle=True)
 
     def drive_to(self, done: Callable[[], bool]) -> bool:
         """Let time pass until ``done()`` or until nothing more is due; whether it is done."""
         if done():
             return True
-        with self._drive():
+        with self.driving:
             return self.world.drive(None, done)
-
-    @contextmanager
-    def _drive(self) -> Iterator[None]:
-        if self._driving:
-            msg = (
-                "time is driven from inside a run of this simulation; a body or a step cannot advance the clock it "
-                "lives in. Sleep in the step (time.sleep takes virtual time), or drive from the test"
-            )
-            raise UsageError(msg)
-        self._driving = True
-        try:
-            with self._clock.on_top(), outside_any_loop(), sleeping_virtually():
-                yield
-        finally:
-            self._driving = False
 
     # -- functions and runs -------------------------------------------------------------------------------------------
 

@@ -104,9 +104,8 @@ class TestStage:
         if run is not None:
             run.executing = entry.key
         bound = self.engine.limits.callbacks_per_invocation
-        where = f"step '{entry.key}' of {self.engine.current_id}"
         try:
-            value, error, elapsed = call(handler, args, kwargs, self.clock, where, bound)
+            value, error, elapsed = call(handler, args, kwargs, self.clock, entry, run, bound)
         finally:
             self.executing = None
             if run is not None:

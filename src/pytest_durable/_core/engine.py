@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from .world import World
 
 
+FIRST_ATTEMPT = {"attempt": 0}
+"""The rest of the fact of most requests; one for all of them."""
+
+
 class Engine:
     """The requests of all runs, and what their answers lead to."""
 
@@ -47,7 +51,7 @@ class Engine:
         self.checkpoint = False
         self.surroundings: Any = None
         self.current: RunState | None = None
-        self._following: Item | None = None
+        self._follows = False
         self.answers = Answers(self)
         self._names: dict[str, int] = {}
 
@@ -89,30 +93,29 @@ class Engine:
 
     def go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
-        if self.current is run and self.world.is_quiet():
+        world = self.world
+        if self.current is run and world.calm and not world.alive and not world.floating:
             # Nothing else can happen before it, so it is no choice, and needs no happening of its own.
-            self._following = Item(run, None, len(run.stack))
+            self._follows = True
             return
-        self.request_at(Item(run, None, len(run.stack)), self.world.now, "go on", first=first)
-
-    @property
-    def current_id(self) -> str:
-        """The function whose request is under way, for messages."""
-        return self.current.spec.id if self.current is not None else ""
+        self.request_at(Item(run, None, len(run.stack)), world.now, "go on", first=first)
 
     # -- a request and its answer -------------------------------------------------------------------------------------
 
     def _request(self, item: Item) -> None:
-        following: Item | None = item
-        while following is not None:
+        run, world = item.run, self.world
+        while True:
             try:
-                self._serve(following)
+                self._serve(item)
             finally:
                 self.current = None
-            following, self._following = self._following, None
-            if following is not None and not self.world.is_quiet():
-                self.request_at(following, self.world.now, "go on")
-                following = None
+            if not self._follows:
+                return
+            self._follows = False
+            item = Item(run, None, len(run.stack))
+            if world.alive or world.floating:
+                self.request_at(item, world.now, "go on")
+                return
 
     def _serve(self, item: Item) -> None:
         run, world, target = item.run, self.world, item.target
@@ -139,7 +142,7 @@ class Engine:
         if answer is None:
             run.invocations += 1
             who = target.key if target is not None else ""
-            run.facts.append((world.now, "request", who, {"attempt": item.attempt}))
+            run.facts.append((world.now, "request", who, {"attempt": item.attempt} if item.attempt else FIRST_ATTEMPT))
             answer = host.invoke(run, target)
         if isinstance(answer, Asked):
             self._asked(item, answer)
@@ -199,11 +202,13 @@ class Engine:
     def _body_timer(self, run: RunState, at: int) -> None:
         """A timer of the body itself (``asyncio.timeout``): a step without a name, of which only the body knows."""
         number = sum(1 for entry in run.stack if entry.op == TIMER_OP)
+        # No id of an author's step can be this key.
+        key = f"\0timer {number}"
         if number >= self.limits.steps:
             message = f"the body of {run.spec.id} has set more than {self.limits.steps:,} timers; it waits in a loop"
             self.fail(run, self.failure_of(LimitError(message)))
             return
-        entry = Entry(Command(f"timer {number}", "timer", number, TIMER_OP))
+        entry = Entry(Command(key, "timer", number, TIMER_OP))
         run.entries[entry.key] = entry
 
         def fire() -> None:
@@ -219,7 +224,8 @@ class Engine:
         entry = run.entries.get(command.key)
         if entry is None:
             entry = run.entries[command.key] = Entry(command)
-            self.fact(run, "step.asked", command.key, {"op": command.op, "id": command.id, "index": command.index})
+            rest = {"op": command.op, "id": command.id, "index": command.index}
+            run.facts.append((self.world.now, "step.asked", command.key, rest))
         else:
             entry.command = command
         return entry
@@ -227,7 +233,7 @@ class Engine:
     def _returned(self, item: Item, value: object) -> None:
         run = item.run
         try:
-            stored, _ = wire.store(value, f"the result of {run.spec.id}")
+            stored, _ = wire.store(value, "the result of {}", run.spec.id)
         except UsageError as error:
             self.fail(run, self.failure_of(error))
             return
@@ -336,7 +342,7 @@ class Engine:
         """Record the result of a step, after its way over the wire and under the limits."""
         limits = self.limits
         try:
-            stored, size = wire.store(value, f"step '{entry.key}' of {run.spec.id}")
+            stored, size = wire.store(value, "step '{}' of {}", entry.key, run.spec.id)
             if entry.op in EXECUTED:
                 run.bytes += size
             if size > limits.step_bytes or run.bytes > limits.run_bytes:
@@ -344,7 +350,8 @@ class Engine:
         except (UsageError, LimitError) as error:
             self.fail(run, self.failure_of(error))
             return
-        self.save_stored(run, entry, stored)
+        if not entry.done and run.ended_at is None:
+            self._record(run, entry, stored)
 
     def _too_large(self, run: RunState, entry: Entry, size: int) -> LimitError:
         where = f"step '{entry.key}' of {run.spec.id}"
@@ -368,6 +375,9 @@ class Engine:
             if run.bytes > self.limits.run_bytes:
                 self.fail(run, self.failure_of(self._too_large(run, entry, 0)))
                 return
+        self._record(run, entry, stored)
+
+    def _record(self, run: RunState, entry: Entry, stored: Stored) -> None:
         entry.stored = stored
         value, text = stored
         output = value if text is None else wire.load(stored)
@@ -383,13 +393,7 @@ class Engine:
         self._saved(run, entry)
 
     def _saved(self, run: RunState, entry: Entry) -> None:
-        entry.done = True
-        entry.in_flight = False
-        entry.ended_at = self.world.now
-        if entry.started_at is None:
-            entry.started_at = self.world.now
-        entry.order = len(run.stack)
-        run.stack.append(entry)
+        run.record(entry, self.world.now)
         run.pending.pop(entry.key, None)
         races = entry.command.race or not run.spec.optimize_parallelism
         if (not run.pending and not entry.abandoned) or races:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
@@ -208,17 +209,8 @@ class Entry:
         self.ended_at: int | None = None
 
 
-class Source:
-    """Where the author wrote a call: looked up only when somebody asks."""
-
-    __slots__ = ("code", "line")
-
-    def __init__(self, code: Any, line: int) -> None:
-        self.code = code
-        self.line = line
-
-    def __str__(self) -> str:
-        return f"{self.code.co_filename}:{self.line}"
+Source = tuple[CodeType, int]
+"""Where the author wrote a call: the code and the line."""
 
 
 Fact = tuple[int, str, str, Any]
@@ -232,8 +224,44 @@ class RunState:
     order in which the body asked for its steps first. Every invocation must repeat the sequence of the one before,
     before it may add to it: ``branches`` holds that of the body and of each branch of a sync group, which are entered
     one by one.
+    ``memo`` finds the recorded steps of ``stack`` by their keys.
     ``pending`` holds the steps that the run waits for; empty, it means that an invocation is due or under way.
     """
+
+    __slots__ = (
+        "_event_texts",
+        "asked",
+        "attempt",
+        "branches",
+        "bytes",
+        "checkpoint",
+        "due",
+        "ended_at",
+        "entries",
+        "events",
+        "executing",
+        "facts",
+        "failure",
+        "id",
+        "invocations",
+        "key",
+        "live",
+        "logged",
+        "memo",
+        "parent",
+        "pending",
+        "queued_at",
+        "reason",
+        "result",
+        "sent",
+        "sources",
+        "spec",
+        "stack",
+        "started_at",
+        "status",
+        "surroundings",
+        "timer",
+    )
 
     def __init__(self, run_id: str, spec: FunctionSpec, events: list[dict[str, Any]], queued_at: int) -> None:
         self.id = run_id
@@ -255,10 +283,10 @@ class RunState:
         self.executing = ""
         self.entries: dict[str, Entry] = {}
         self.stack: list[Entry] = []
-        self.asked: list[str] = []
-        self.asked_ops: list[str] = []
-        self.sources: list[Source | None] = []
-        self.branches: dict[str, tuple[list[str], list[str]]] = {"": ([], [])}
+        self.memo: dict[str, Entry] = {}
+        self.asked: dict[str, str] = {}
+        self.sources: dict[str, Source | None] = {}
+        self.branches: dict[str, list[str]] = {"": []}
         self.pending: dict[str, Entry] = {}
         self.due: dict[Happening, None] = {}
         self.timer: Happening | None = None
@@ -268,6 +296,17 @@ class RunState:
         self.live: Any = None
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
+
+    def record(self, entry: Entry, now: int) -> None:
+        """Put a step that has its result into the memo."""
+        entry.done = True
+        entry.in_flight = False
+        entry.ended_at = now
+        if entry.started_at is None:
+            entry.started_at = now
+        entry.order = len(self.stack)
+        self.stack.append(entry)
+        self.memo[entry.key] = entry
 
     @property
     def event_texts(self) -> list[str]:
