@@ -126,7 +126,7 @@ def replay_determinism(subject: Subject) -> Verdict:
             for variation in (1, 2):
                 random.seed(variation * 7919 + limit)
                 simulation._clock.show(simulation.world.now + variation * (DAY + HOUR + MINUTE + SECOND))  # noqa: SLF001
-                with simulation.driving:  # noqa: SLF001 - bodies run as they do in a drive
+                with simulation.driving:
                     answer, asked = state.spec.host.probe(state, limit)  # type: ignore[attr-defined]
                 wrong = _difference(run, limit, answer, asked)
                 if wrong:

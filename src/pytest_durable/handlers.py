@@ -8,6 +8,7 @@ from asyncio import events
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import UsageError
+from ._core.results import ERROR, VALUE, Result
 from .clock import real_sleep, virtual_sleep
 from .loop import NumberedFuture, VirtualLoop
 
@@ -51,28 +52,24 @@ def call(
     entry: Entry,
     run: RunState | None,
     bound: int,
-) -> tuple[Any, BaseException | None, int]:
-    """Call a handler and wait for its result in virtual time. Handlers do not nest.
-
-    Returns:
-        The result or None, the exception or None, and the virtual microseconds that it took.
-    """
+) -> Result:
+    """Call a handler and wait for its result in virtual time: a value or an error. Handlers do not nest."""
     if handler is real_sleep:
         handler = virtual_sleep
     began, clock.elapsed = clock.micros, 0
-    value, error = None, None
+    kind, value = VALUE, None
     try:
         value = handler(*args, **kwargs)
         if type(value) not in PLAIN and inspect.isawaitable(value):
             # Abstract for type checkers only; what is not there refuses by name.
             value = _await(value, StepLoop(_where(entry, run), bound, clock))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
-        error = _in_words(raised, _where(entry, run))
+        kind, value = ERROR, _in_words(raised, _where(entry, run))
     finally:
         elapsed, clock.elapsed = clock.elapsed, None
         if elapsed:
             clock.show(began)
-    return value, error, elapsed
+    return Result(kind, value, elapsed)
 
 
 def _where(entry: Entry, run: RunState | None) -> str:

@@ -101,9 +101,11 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
                 # The one place at which a body yields to the engine.
                 yield command
             entry = invocation.run.entries[key]
-        if entry.failure is None and self.convert is None and entry.stored[1] is None:
+        value, text = entry.stored
+        if text is None and entry.failure is None and self.convert is None:
+            # What ``answer`` does, in the common case.
             invocation.last = entry
-            return entry.stored[0]
+            return value
         return invocation.answer(entry, self.convert)
 
     def send(self, value: Any) -> Any:
@@ -233,18 +235,18 @@ class Invocation:
             StepLimitError: one step too many.
             NonDeterminismError: an earlier invocation asked for another step here.
         """
-        if self.phase is not BODY or type(step_id) is not str or not step_id:
-            self._refuse(step_id)
-            return str(step_id), 0, None
-        position = self.position
-        self.position = position + 1
-        asked, seen = self.branch, self.seen
-        if position < len(asked) and asked[position] == step_id and step_id not in seen:
+        position, asked, seen = self.position, self.branch, self.seen
+        if self.phase is BODY and position < len(asked) and asked[position] == step_id and step_id not in seen:
             # The common case: the first use of an id, as before.
+            self.position = position + 1
             seen[step_id] = 1
             if self.run.asked[step_id] != op:
                 self._diverge(position, step_id, op)
             return step_id, 0, self.memo.get(step_id)
+        if self.phase is not BODY or type(step_id) is not str or not step_id:
+            self._refuse(step_id)
+            return str(step_id), 0, None
+        self.position = position + 1
         key, index = step_id, seen.get(step_id, 0)
         if index:
             key = f"{step_id}:{index}"

@@ -105,14 +105,11 @@ class TestStage:
             run.executing = entry.key
         bound = self.engine.limits.callbacks_per_invocation
         try:
-            value, error, elapsed = call(handler, args, kwargs, self.clock, entry, run, bound)
+            return call(handler, args, kwargs, self.clock, entry, run, bound)
         finally:
             self.executing = None
             if run is not None:
                 run.executing = ""
-        if error is not None:
-            return Result(ERROR, error, elapsed)
-        return Result(VALUE, value, elapsed)
 
     def _touch(self, entry: Entry, handler: Any) -> None:
         """Step bodies are opaque, so any two of them conflict, unless somebody says what they touch."""

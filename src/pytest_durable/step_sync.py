@@ -27,9 +27,7 @@ class StepSync(Commands):
         """Calls of models."""
         return AISync(self)
 
-    def _take(
-        self, entry: Entry | None, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None
-    ) -> Any:
+    def _take(self, entry: Entry | None, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
         if entry is not None:
             return self._invocation.answer(entry, convert)
         command = make()
@@ -46,18 +44,18 @@ class StepSync(Commands):
         """As ``Step.run``."""
         key, index, entry = self._invocation.claim(step_id, RUN)
         return self._take(  # type: ignore[no-any-return]  # what crossed JSON has the handler's type by its author's word
-            entry, key, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None
+            entry, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None
         )
 
     def sleep(self, step_id: str, duration: Duration) -> None:
         """As ``Step.sleep``."""
         key, index, entry = self._invocation.claim(step_id, SLEEP)
-        self._take(entry, key, lambda: self._sleep(key, step_id, index, duration), None)
+        self._take(entry, lambda: self._sleep(key, step_id, index, duration), None)
 
     def sleep_until(self, step_id: str, until: datetime | str) -> None:
         """As ``Step.sleep_until``."""
         key, index, entry = self._invocation.claim(step_id, SLEEP)
-        self._take(entry, key, lambda: self._sleep_until(key, step_id, index, until), None)
+        self._take(entry, lambda: self._sleep_until(key, step_id, index, until), None)
 
     def wait_for_event(
         self,
@@ -71,7 +69,7 @@ class StepSync(Commands):
         """As ``Step.wait_for_event``."""
         key, index, entry = self._invocation.claim(step_id, WAIT)
         return self._take(  # type: ignore[no-any-return]
-            entry, key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
+            entry, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
         )
 
     def wait_for_signal(
@@ -80,20 +78,20 @@ class StepSync(Commands):
         """As ``Step.wait_for_signal``."""
         key, index, entry = self._invocation.claim(step_id, SIGNAL)
         return self._take(  # type: ignore[no-any-return]
-            entry, key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
+            entry, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
         )
 
     def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
         """As ``Step.send_event``."""
         key, index, entry = self._invocation.claim(step_id, SEND)
-        return self._take(entry, key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
+        return self._take(entry, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
 
     def invoke(
         self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
     ) -> Any:
         """As ``Step.invoke``."""
         key, index, entry = self._invocation.claim(step_id, INVOKE)
-        return self._take(entry, key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)
+        return self._take(entry, lambda: self._invoke(key, step_id, index, function, data, timeout), None)
 
     def invoke_by_id(
         self,
@@ -107,7 +105,7 @@ class StepSync(Commands):
         """As ``Step.invoke_by_id``."""
         key, index, entry = self._invocation.claim(step_id, INVOKE)
         return self._take(
-            entry, key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
+            entry, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
         )
 
 
@@ -122,7 +120,6 @@ class AISync:
         key, index, entry = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
         return self._step._take(  # noqa: SLF001 - as above
             entry,
-            key,
             lambda: self._step._execute(key, step_id, index, RUN, fn, args, kwargs),  # noqa: SLF001 - as above
             None,
         )
@@ -131,7 +128,7 @@ class AISync:
         """As ``AI.infer``."""
         key, index, entry = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - a part of the same API
         request = adapter_request(adapter, body)
-        return self._step._take(entry, key, lambda: Execute(key, step_id, index, INFER, None, (), request), None)  # noqa: SLF001
+        return self._step._take(entry, lambda: Execute(key, step_id, index, INFER, None, (), request), None)  # noqa: SLF001
 
 
 class GroupSync:

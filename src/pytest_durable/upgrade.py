@@ -33,7 +33,7 @@ def replay(function: Any, history: History) -> None:
             msg = f"the history is one of {history.function!r}, and the function is {spec.id!r}; compare like with like"
             raise DurabilityError(msg)
         run, before = rebuilt(history, spec, simulation)
-        with simulation.driving:  # noqa: SLF001 - bodies run as they do in a drive
+        with simulation.driving:
             answer, _ = spec.host.probe(run, len(run.stack))
         now = list(run.asked.items())
     lost = missing(before, now)

@@ -91,7 +91,7 @@ class Engine:
                               lambda: self._request(item), owner=run.due)  # fmt: skip
         return self.world.push(happening, first=first)
 
-    def go_on(self, run: RunState, *, first: bool = False) -> None:
+    def _go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
         world = self.world
         if self.current is run and world.calm and not world.alive and not world.floating:
@@ -104,20 +104,21 @@ class Engine:
 
     def _request(self, item: Item) -> None:
         run, world = item.run, self.world
-        while True:
-            try:
-                self._serve(item)
-            finally:
-                self.current = None
-            if not self._follows:
-                return
-            self._follows = False
-            item = Item(run, None, len(run.stack))
-            if world.alive or world.floating:
-                self.request_at(item, world.now, "go on")
-                return
+        watched = self.stage.befalls
+        try:
+            while True:
+                self._serve(item, watched=watched)
+                if not self._follows:
+                    return
+                self._follows = False
+                item = Item(run, None, len(run.stack))
+                if world.alive or world.floating:
+                    self.request_at(item, world.now, "go on")
+                    return
+        finally:
+            self.current = None
 
-    def _serve(self, item: Item) -> None:
+    def _serve(self, item: Item, *, watched: bool) -> None:
         run, world, target = item.run, self.world, item.target
         if world.footprint is not None:
             world.touch(run.key, "c" if target is not None and target.command.positional else "w")
@@ -129,9 +130,7 @@ class Engine:
             run.status = RUNNING
             if run.spec.finish_timeout is not None:
                 self._limit_timer(run, world.now + run.spec.finish_timeout, "finish")
-        stage = self.stage
-        watched = stage.befalls
-        if watched and not stage.before(item):
+        if watched and not self.stage.before(item):
             return
         self.current = run
         run.attempt = item.attempt
@@ -151,7 +150,9 @@ class Engine:
         else:
             self._raised(item, answer)
         if watched:
-            stage.after(item)
+            # What befalls now is no part of the request any more.
+            self.current = None
+            self.stage.after(item)
 
     def _asked(self, item: Item, answer: Asked) -> None:
         run, commands = item.run, answer.commands
@@ -396,8 +397,8 @@ class Engine:
         run.record(entry, self.world.now)
         run.pending.pop(entry.key, None)
         races = entry.command.race or not run.spec.optimize_parallelism
-        if (not run.pending and not entry.abandoned) or races:
-            self.go_on(run, first=races and bool(run.pending))
+        if races or (not run.pending and not entry.abandoned):
+            self._go_on(run, first=races and bool(run.pending))
 
     # -- a run ends ---------------------------------------------------------------------------------------------------
 
