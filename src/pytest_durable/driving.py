@@ -1,4 +1,4 @@
-"""What is true while time is driven: the clock of the simulation is shown, no event loop runs, and sleeping is virtual."""
+"""While time is driven: the clock of the simulation is shown, no event loop runs, and sleeping is virtual."""
 
 from __future__ import annotations
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 UNSET: Any = object()
+NO_NAMES: dict[str, Any] = {}
+"""No arguments by name; one for all steps."""
 
 
 class ParallelMode(enum.Enum):
@@ -194,7 +196,9 @@ class Step(Commands):
         key, index, entry = invocation.claim(step_id, RUN)
         if entry is not None:
             return StepCoroutine(invocation, key, entry, None, None)
-        return StepCoroutine(invocation, key, None, self._execute(key, step_id, index, RUN, handler, args, {}), None)
+        return StepCoroutine(
+            invocation, key, None, self._execute(key, step_id, index, RUN, handler, args, NO_NAMES), None
+        )
 
     def _take(
         self, entry: Entry | None, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None

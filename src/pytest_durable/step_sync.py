@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT, Execute
 from .events import Event, Signal, event_or_none
 from .invocation import BODY, GROUP, LEAVING, Invocation, StepInterrupt
-from .step import UNSET, Commands, Context, ParallelMode, T, Ts, adapter_request, branches_of, mode_of, signal_or_none
+from .step import (
+    NO_NAMES,
+    UNSET,
+    Commands,
+    Context,
+    ParallelMode,
+    T,
+    Ts,
+    adapter_request,
+    branches_of,
+    mode_of,
+    signal_or_none,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +56,7 @@ class StepSync(Commands):
         """As ``Step.run``."""
         key, index, entry = self._invocation.claim(step_id, RUN)
         return self._take(  # type: ignore[no-any-return]  # what crossed JSON has the handler's type by its author's word
-            entry, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None
+            entry, lambda: self._execute(key, step_id, index, RUN, handler, args, NO_NAMES), None
         )
 
     def sleep(self, step_id: str, duration: Duration) -> None:

@@ -47,7 +47,7 @@ class BusEvent:
         arrived: it has been delivered.
     """
 
-    __slots__ = ("_make", "_wire", "arrived", "id", "outcome", "sender", "sent_at")
+    __slots__ = ("_make", "_outcome", "_wire", "arrived", "id", "sender", "sent_at")
 
     def __init__(
         self, wire: dict[str, Any] | Callable[[], dict[str, Any]], sending: str, sent_at: int, sender: RunState | None
@@ -58,7 +58,14 @@ class BusEvent:
         self.sent_at = sent_at
         self.sender = sender
         self.arrived = False
-        self.outcome = Outcome()
+        self._outcome: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        if self._outcome is None:
+            self._outcome = Outcome()
+        return self._outcome
 
     @property
     def wire(self) -> dict[str, Any]:
