@@ -255,10 +255,11 @@ class Body:
         self.blocked = None
         self._step(None)
         while self.result is None and self.blocked is None:
-            self.loop.run_ready()
+            waiting = self.invocation.waiting
+            self.loop.run_ready(target, waiting)
             if self.result is not None or self.blocked is not None:
                 break
-            if target is not None and target in self.invocation.waiting:
+            if target is not None and target in waiting:
                 break
             if not self._resolve_next():
                 break

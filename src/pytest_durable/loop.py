@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ._core.errors import BoundReachedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Container, Coroutine
     from contextvars import Context
 
 MICROS = 1_000_000
@@ -84,10 +84,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._number += 1
         return self._number
 
-    def run_ready(self) -> None:
-        """Run callbacks until none is ready."""
+    def run_ready(self, wanted: str | None = None, waiting: Container[str] = ()) -> None:
+        """Run callbacks until none is ready, or until ``wanted`` is among ``waiting``."""
         handles = self.handles
-        while handles:
+        while handles and (wanted is None or wanted not in waiting):
             handle = handles.popleft()
             if handle.cancelled():
                 continue
