@@ -157,6 +157,8 @@ class Engine:
     def _asked(self, item: Item, answer: Asked) -> None:
         run, commands = item.run, answer.commands
         if item.target is not None:
+            # Alone in this invocation, it does not show its place in its group.
+            commands[0].positional = item.target.command.positional
             item.target.command = commands[0]
             self._execute(item, item.target)
             return
