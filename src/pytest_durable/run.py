@@ -241,6 +241,7 @@ class Run:
         simulation, state = self._simulation, self._state
         waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
+        queued = simulation.engine.gates.turns.describe(state) or queued
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,7 +9,7 @@ from . import monitors
 from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
-from ._core.errors import NotSimulatedWarning, UnusedScriptError, UsageError
+from ._core.errors import UnusedScriptError, UsageError
 from ._core.happenings import NEWS, TIMER, Happening
 from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
@@ -236,10 +235,6 @@ class Simulation:
         return spec
 
     def _know(self, spec: FunctionSpec) -> None:
-        left_out = getattr(self._functions.get(spec), "not_simulated", ())
-        if left_out and spec.id not in self.engine.known:
-            text = f"{spec.id}: {', '.join(left_out)} is configured and not simulated yet; runs start as if it were not"
-            warnings.warn(text, NotSimulatedWarning, stacklevel=4)
         self.engine.known[spec.id] = spec
         if spec.on_failure is not None:
             self._functions.setdefault(spec.on_failure, spec.on_failure.source)

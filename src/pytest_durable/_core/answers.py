@@ -141,6 +141,9 @@ class Answers:
 
         def deliver() -> None:
             self.deliver(event)
+            if spec.flow is not None:
+                self.engine.gates.arrive(spec, event, (run, entry))
+                return
             child = self.engine.create(spec, [event.copy()], f"{run.id} {entry.key}")
             child.parent = (run, entry)
             event.outcome.started.append(spec.id)
@@ -207,8 +210,9 @@ class Answers:
         event = BusEvent(wire, f"{spec.id} {wire['id']}", self.world.now, None)
         event.arrived = True
         self.events.append(event)
-        if (spec.id, wire["id"]) not in self._seen:
-            self._seen[spec.id, wire["id"]] = self.world.now
+        if spec.flow is not None:
+            self.engine.gates.arrive(spec, event, cron=True)
+        elif self.first_time(spec, wire["id"]):
             self.engine.create(spec, [event.copy()], event.id)
             event.outcome.started.append(spec.id)
 
@@ -225,15 +229,15 @@ class Answers:
             else:
                 self.deliver(arriving)
 
-    def system_event(self, name: str, data: Callable[[], dict[str, Any]], run: RunState) -> None:
+    def system_event(self, name: str, data: Callable[[], dict[str, Any]], run: RunState, mark: str = "") -> None:
         """Announce the end of a run. Where nobody listens, the event arrives at once and is no happening of its own."""
         now = self.world.now // MILLISECOND
         event_id = run.id if name != "inngest/function.finished" else ""
 
         def make() -> dict[str, Any]:
-            return self.make_event(name, data(), f"{run.id} {name}", event_id, now)
+            return self.make_event(name, data(), f"{run.id} {name}{mark}", event_id, now)
 
-        event = BusEvent(make, f"{run.id} {name}", self.world.now, run)
+        event = BusEvent(make, f"{run.id} {name}{mark}", self.world.now, run)
         self.world.touch(f"event {name}", "r")
         if self.listeners.anybody(name):
             self.world.push(Happening(self.world.now, NEWS, "event", event, "", lambda: self.deliver(event)))
@@ -264,15 +268,22 @@ class Answers:
         else:
             outcome.refused.append(f"did not start {spec.id}: {'; '.join(whys)}")
             return
-        seen = self._seen.get((spec.id, event.wire["id"]))
-        if seen is not None and self.world.now < seen + IDEMPOTENCY_PERIOD:
-            outcome.refused.append(
-                f"did not start {spec.id}: it was started for the event id {event.wire['id']} before"
-            )
+        if spec.flow is not None:
+            self.engine.gates.arrive(spec, event)
             return
-        self._seen[spec.id, event.wire["id"]] = self.world.now
+        if not self.first_time(spec, event.wire["id"]):
+            outcome.refused.append(f"did not start {spec.id}: duplicate id {event.wire['id']!r} within 24 h")
+            return
         self.engine.create(spec, [event.copy()], event.id, event.wire["ts"] * MILLISECOND)
         outcome.started.append(spec.id)
+
+    def first_time(self, spec: FunctionSpec, key: str) -> bool:
+        """Whether a function was not started for this key within a day; from now on it was."""
+        seen = self._seen.get((spec.id, key))
+        if seen is not None and self.world.now < seen + IDEMPOTENCY_PERIOD:
+            return False
+        self._seen[spec.id, key] = self.world.now
+        return True
 
     def _answer_pause(self, event: BusEvent, pause: Pause) -> None:
         run, entry, outcome = pause.run, pause.entry, event.outcome

@@ -18,6 +18,7 @@ from .errors import (
     UsageError,
     WorkerCrashError,
 )
+from .gates import Gates
 from .happenings import TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits
@@ -49,6 +50,7 @@ class Engine:
         self.current: RunState | None = None
         self._following: Item | None = None
         self.answers = Answers(self)
+        self.gates = Gates(self)
         self._names: dict[str, int] = {}
 
     # -- a run begins -------------------------------------------------------------------------------------------------
@@ -66,6 +68,8 @@ class Engine:
         run.surroundings = self.surroundings
         self.runs.append(run)
         self.fact(run, "run.queued", "", {"function": spec.id})
+        if spec.flow is not None and not self.gates.admit(run):
+            return run
         for cancel in spec.cancels:
             self.answers.listen_for_cancel(run, cancel)
         if spec.start_timeout is not None:
@@ -83,13 +87,14 @@ class Engine:
     def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> Happening:
         """Make a request due."""
         run = item.run
+        serve = self._request if run.spec.flow is None else self.gates.turns.expect(item, at)
         happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, item,
-                              lambda: self._request(item), owner=run.due)  # fmt: skip
+                              lambda: serve(item), owner=run.due)  # fmt: skip
         return self.world.push(happening, first=first)
 
     def go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
-        if self.current is run and self.world.is_quiet():
+        if self.current is run and run.spec.flow is None and self.world.is_quiet():
             # Nothing else can happen before it, so it is no choice, and needs no happening of its own.
             self._following = Item(run, None, len(run.stack))
             return
@@ -283,8 +288,9 @@ class Engine:
         if result.elapsed:
             run.pending[entry.key] = entry
             entry.in_flight = True
+            attempted = self._attempted if run.spec.flow is None else self.gates.turns.stays(item)
             ends = Happening(world.now + result.elapsed, TIMER, "end", run, f"{entry.key} {item.attempt}",
-                             lambda: self._attempted(item, entry, result), owner=run.due)  # fmt: skip
+                             lambda: attempted(item, entry, result), owner=run.due)  # fmt: skip
             world.push(ends)
         else:
             self._attempted(item, entry, result)
@@ -429,6 +435,8 @@ class Engine:
         self._announce(run)
         if run.parent is not None:
             self.answers.answer_parent(run, *run.parent)
+        if run.ticket is not None:
+            self.gates.ended(run)
 
     def _announce(self, run: RunState) -> None:
         """The system events of an end. A run that such an event started emits none, so there is no recursion."""

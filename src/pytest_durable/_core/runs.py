@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .commands import Answer, Command
+    from .flow import Flow
     from .happenings import Happening
     from .wire import Stored
 
@@ -99,6 +100,7 @@ class FunctionSpec:
         on_failure: FunctionSpec | None = None,
         optimize_parallelism: bool = True,
         checkpointing: bool = False,
+        flow: Flow | None = None,
     ) -> None:
         self.id = function_id
         self.host = host
@@ -111,6 +113,7 @@ class FunctionSpec:
         self.on_failure = on_failure
         self.optimize_parallelism = optimize_parallelism
         self.checkpointing = checkpointing
+        self.flow = flow
 
     def __str__(self) -> str:
         return self.id
@@ -268,6 +271,8 @@ class RunState:
         self.live: Any = None
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
+        self.ticket: Any = None
+        """What flow control knows of the run, if its function has any."""
 
     @property
     def event_texts(self) -> list[str]:
