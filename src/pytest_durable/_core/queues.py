@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from .flow import Gcra
 
-Place = tuple[int, int]
-"""A place in the order of a queue: the score, then who came first."""
+Score = tuple[int, int]
+Place = tuple[Score, int]
+"""A place in the order of a queue: the score, of which less is better, then who came first."""
 
 
 class Waiter(Protocol):
@@ -42,7 +43,7 @@ class Line:
     def __init__(self, line_id: str, name: str) -> None:
         self.id = line_id
         self.name = name
-        self.waiting: list[tuple[int, int, Group]] = []
+        self.waiting: list[tuple[Score, int, Group]] = []
         self.turn: Any = None
         """What will let the next one in, or None; whoever owns the queue keeps it here."""
 
@@ -121,7 +122,7 @@ class Group:
 
     def __init__(self, lines: tuple[Line, ...]) -> None:
         self.lines = lines
-        self.heap: list[tuple[int, int, Waiter]] = []
+        self.heap: list[tuple[Score, int, Waiter]] = []
         self.line: Line | None = None
         self.listed: Place | None = None
 
@@ -144,7 +145,7 @@ class Queue:
         self.wake = wake
         self._sequence = 0
 
-    def enter(self, waiter: Waiter, group: Group, score: int, now: int, *, patient: bool = False) -> bool:
+    def enter(self, waiter: Waiter, group: Group, score: Score, now: int, *, patient: bool = False) -> bool:
         """Let somebody in if every line is open and nobody better waits; otherwise queue it. Whether it is in.
 
         Args:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .engine import Engine
     from .flow import Capacity, Flow, Key
+    from .queues import Score
     from .requests import Item
     from .results import Result
     from .runs import Entry, FunctionSpec, RunState
@@ -46,7 +47,7 @@ class Ticket:
         self.later: Group | None = None
         self.single: tuple[str, str] | None = None
         self.factor = 0
-        self.scores: dict[Item, int] = {}
+        self.scores: dict[Item, Score] = {}
         self.waiting: dict[Item, None] = {}
         self.inside: dict[Item, tuple[Line, ...]] = {}
         self.staying: dict[Item, None] = {}
@@ -129,7 +130,9 @@ class Turns:
         last = run.stack[-1] if run.stack and item.target is None else None
         slept = last is not None and last.op == SLEEP and last.ended_at == now and now - (last.started_at or now) > SOON
         own = slept or at - now > SOON
-        ticket.scores[item] = at // MILLISECOND if own else run.queued_at // MILLISECOND - ticket.factor * 1_000
+        time = at // MILLISECOND if own else run.queued_at // MILLISECOND - ticket.factor * 1_000
+        # Of equal ones, a run that has begun goes on before another begins.
+        ticket.scores[item] = (time, run.started_at is None)
         return self._due
 
     def _due(self, item: Item) -> None:
