@@ -251,8 +251,9 @@ class Run:
         )
 
     def timeline(self) -> str:
-        """What happened, as text."""
-        return timeline(self._state)
+        """What happened, as text; of a run in a queue, what it waits for there."""
+        queued = self._simulation.engine.gates.turns.describe(self._state)
+        return timeline(self._state) + (f"\n  {queued}" if queued else "")
 
     def __repr__(self) -> str:
         return f"<Run of {self._state.name}: {self.status}>"

@@ -232,18 +232,18 @@ def test_a_run_that_waits_for_a_slot_is_stuck_by_name(durable, play):
     first, second = durable.runs
     with pytest.raises(RunStuck) as stuck:
         second.wait()
-    holder = first._state.name
-    assert f"it is waiting for 1 of 1 slots of concurrency key 'x', held by the run of {holder}" in str(stuck.value)
+    holder = f"held by the run of f ({first.id[-6:]})"
+    assert f"it is waiting for 1 of 1 slots of concurrency key 'x', {holder}" in str(stuck.value)
     durable.cancel(first)
     durable.settle()
     assert second.status == "running"
 
 
 def test_a_run_that_waits_for_a_slot_says_so_before_it_is_stuck(durable, log, play):
-    """So does one whose next request waits, and one that has not begun."""
+    """The timeline of a run in a queue ends with what it waits for."""
     durable.register(working(log, "f", Concurrency(limit=1), steps=("a", "b")))
     at_once(play, 2)
     durable.settle()
-    waiting = durable.engine.gates.turns.describe(durable.runs[1]._state)
-    assert waiting.startswith("it is waiting for 1 of 1 slots of the concurrency of f, held by the run of f (")
-    assert durable.engine.gates.turns.describe(durable.runs[0]._state) == ""
+    first, second = durable.runs
+    assert "it is waiting for 1 of 1 slots of the concurrency of f, held by the run of f (" in second.timeline()
+    assert "it is waiting for 1 of" not in first.timeline()

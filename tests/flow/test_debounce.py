@@ -66,9 +66,7 @@ def test_an_event_behind_the_period_and_before_the_run_opens_another(log):
     async def body(ctx):
         log("f", ctx.event.data["n"])
 
-    spec = FunctionSpec(
-        "f", NativeHost(body), triggers=[Trigger("go")], flow=flow_of({"debounce": {"period": "10s"}})
-    )
+    spec = FunctionSpec("f", NativeHost(body), triggers=[Trigger("go")], flow=flow_of({"debounce": {"period": "10s"}}))
     durable.engine.answers.listeners.functions["f"] = spec
     durable.send("go", {"n": 0})
     durable.send("go", {"n": 1}, at=10_500)

@@ -54,7 +54,7 @@ def test_a_delayed_run_is_queued(durable, log, play):
     durable.settle()
     second = durable.runs[1]
     assert (second.status, second.started_at, second.invocations) == ("queued", None, 0)
-    assert "it is waiting for the throttle of f until 2025-01-01 00:01:00Z" in second._stuck()
+    assert "it is waiting for the throttle of f until 2025-01-01 00:01:00Z" in second.timeline()
     assert [str(event.outcome) for event in durable.events if event.name == "go"] == ["started f", "started f"]
 
 
