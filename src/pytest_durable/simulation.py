@@ -28,7 +28,7 @@ from .scripts import Reaction, Script
 from .stage import TestStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from ._core.choices import Chooser, Observer
@@ -287,8 +287,11 @@ class Simulation:
         subject = Named(spec.id, spec.id)
         self.world.push(Happening(tick, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
 
-    def start(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Run:
-        """Create a run, for an event or for a dict as the data of one. It begins when time is driven.
+    def start(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Run:
+        """Create a run, for an event, for a dict as the data of one, or for a list of events as a batch.
+
+        It begins when time is driven. What would drop or gather its event does not stand in its way; a singleton, a
+        throttle and limits of concurrency do.
 
         Raises:
             UsageError: it is no durable function, or the event is none.
@@ -299,13 +302,16 @@ class Simulation:
             plain = not named.startswith("inngest/") and "*" not in named
             event = Event(named if plain else "durable/start", event)
         self._sent += 1
-        given = self._wired(event, f"start({spec.id})")[0]
-        wired = self.engine.answers.make_event(
-            given["name"], given["data"], f"start {self._sent}", given["id"], given["ts"]
-        )
-        return self._run(self.engine.create(spec, [wired], f"start {self._sent}", given["ts"] * MILLISECOND))
+        given = self._wired(event, f"start({spec.id})")
+        if not given:
+            msg = f"start({spec.id}): an empty list starts nothing; give an event, or leave it out"
+            raise UsageError(msg)
+        who, make = f"start {self._sent}", self.engine.answers.make_event
+        wired = [make(one["name"], one["data"], f"{who}{n or ''}", one["id"], one["ts"]) for n, one in enumerate(given)]
+        at = given[0]["ts"] * MILLISECOND if len(given) == 1 else None
+        return self._run(self.engine.create(spec, wired, who, at))
 
-    def run(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Any:
+    def run(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Any:
         """``start(...).wait()``: the result of the run."""
         return self.start(function, event).wait()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_durable import Batch, Context, Event, Timeouts, durable_function
+from pytest_durable import Batch, Context, Event, Timeouts, UsageError, durable_function
 
 
 def function(log, timeouts=None, **options):
@@ -131,3 +131,13 @@ def test_a_rate_limit_does_not_touch_batches_and_a_throttle_does(durable, log, p
     play("go", *((n, {"n": n}) for n in range(4)))
     durable.run_until_idle()
     assert log.lines == [(1, "g", 2), (61 if option == "throttle" else 3, "g", 2)]
+
+
+def test_a_batch_can_be_started_by_name(durable, log):
+    """A list of events is a batch, whatever its size; an empty one is refused."""
+    f = function(log, max_size=2, timeout="4s")
+    assert durable.run(f, [Event("go", {"n": n}) for n in range(3)]) == 0
+    assert log.lines == [(0, "f", [0, 1, 2]), (0, "f", [0, 1, 2])]
+    assert len({event.id for event in durable.runs[0].events}) == 3
+    with pytest.raises(UsageError, match="an empty list starts nothing"):
+        durable.start(f, [])
