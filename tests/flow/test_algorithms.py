@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_durable._core.flow import Debounce, Gcra, RateLimit, Throttle
 from pytest_durable._core.instants import HOUR, MINUTE, SECOND
-from pytest_durable._core.queues import Counter, Group, Line, Pace, Queue, Slots
+from pytest_durable._core.queues import Counter, Party, Line, Pace, Queue, Slots
 
 # -- the bucket -------------------------------------------------------------------------------------------------------
 
@@ -139,8 +139,8 @@ def test_the_real_server_counts_what_is_left_in_seconds(now, left):
 class Waiter:
     """A request."""
 
-    def __init__(self, name, group, score, takes):
-        self.name, self.group, self.score, self.takes = name, group, (score, 0), takes
+    def __init__(self, name, party, score, takes):
+        self.name, self.party, self.score, self.takes = name, party, (score, 0), takes
         self.gone = False
         self.holder = name
 
@@ -165,8 +165,8 @@ class Model:
     def serve(self, waiter):
         self.served.append((self.now, waiter))
         self.inside.append((self.now + waiter.takes, waiter))
-        counts = Tally(line.counter for _, one in self.inside for line in one.group.lines if line.slots)
-        assert all(counts[line.counter] <= line.limit for line in waiter.group.lines if line.slots)
+        counts = Tally(line.counter for _, one in self.inside for line in one.party.lines if line.slots)
+        assert all(counts[line.counter] <= line.limit for line in waiter.party.lines if line.slots)
 
     def run(self, arrivals):
         """Play arrivals ``(at, waiter)``; everything happens, or this loop does not end."""
@@ -178,13 +178,13 @@ class Model:
             self.now = max(self.now, min(instants))
             if arrivals and arrivals[0][0] <= self.now:
                 waiter = arrivals.pop(0)[1]
-                if self.queue.enter(waiter, waiter.group, waiter.score, self.now):
+                if self.queue.enter(waiter, waiter.party, waiter.score, self.now):
                     self.serve(waiter)
                 continue
             ending = next((pair for pair in self.inside if pair[0] <= self.now), None)
             if ending is not None:
                 self.inside.remove(ending)
-                for line in ending[1].group.lines:
+                for line in ending[1].party.lines:
                     if line.slots:
                         self.queue.leave(line, ending[1].holder, self.now)
                 continue
@@ -211,11 +211,11 @@ def lines_of(limits, throttle):
 )
 def test_everybody_is_served_and_no_limit_is_passed(limits, throttle, requests):
     """Whatever lines requests need, each has its turn, and nobody is let in where it is full."""
-    lines, groups, arrivals = lines_of(limits, throttle), {}, []
+    lines, parties, arrivals = lines_of(limits, throttle), {}, []
     for number, (at, needs, score, takes) in enumerate(requests):
         chosen = tuple(lines[n] for n in sorted(needs)) or (lines[0],)
-        group = groups.setdefault(chosen, Group(chosen))
-        arrivals.append((at, Waiter(f"w{number}", group, score, takes)))
+        party = parties.setdefault(chosen, Party(chosen))
+        arrivals.append((at, Waiter(f"w{number}", party, score, takes)))
     model = Model()
     model.run(arrivals)
     assert sorted(waiter.name for _, waiter in model.served) == sorted(waiter.name for _, waiter in arrivals)
@@ -225,27 +225,27 @@ def test_everybody_is_served_and_no_limit_is_passed(limits, throttle, requests):
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
 def test_one_slot_is_given_by_score_and_then_by_arrival(scores):
     """Who came first has it; of the others the lowest score, and of equal ones who came first."""
-    group = Group((Slots("s", "s", Counter(), 1, whole_run=False),))
+    party = Party((Slots("s", "s", Counter(), 1, whole_run=False),))
     model = Model()
-    model.run([(0, Waiter(f"{number:02}", group, score, 5)) for number, score in enumerate(scores)])
+    model.run([(0, Waiter(f"{number:02}", party, score, 5)) for number, score in enumerate(scores)])
     waited = sorted(range(1, len(scores)), key=lambda number: (scores[number], number))
     assert [waiter.name for _, waiter in model.served] == [f"{number:02}" for number in [0, *waited]]
 
 
 def test_who_is_patient_lets_a_better_one_in():
     """A line that is always open orders those who wait for their turn."""
-    model, group = Model(), Group((Line("q", "q"),))
+    model, party = Model(), Party((Line("q", "q"),))
     for number, score in enumerate([3, 1, 2]):
-        assert not model.queue.enter(Waiter(f"w{number}", group, score, 0), group, (score, 0), 0, patient=True)
+        assert not model.queue.enter(Waiter(f"w{number}", party, score, 0), party, (score, 0), 0, patient=True)
     model.run([])
     assert [waiter.name for _, waiter in model.served] == ["w1", "w2", "w0"]
 
 
 def test_who_is_gone_has_no_turn():
     """A cancelled run leaves its place to the next."""
-    model, group = Model(), Group((Slots("s", "s", Counter(), 1, whole_run=False),))
-    waiters = [Waiter(f"w{number}", group, 0, 5) for number in range(4)]
-    assert [model.queue.enter(waiter, group, (0, 0), 0) for waiter in waiters] == [True, False, False, False]
+    model, party = Model(), Party((Slots("s", "s", Counter(), 1, whole_run=False),))
+    waiters = [Waiter(f"w{number}", party, 0, 5) for number in range(4)]
+    assert [model.queue.enter(waiter, party, (0, 0), 0) for waiter in waiters] == [True, False, False, False]
     waiters[1].gone = waiters[3].gone = True
     model.serve(waiters[0])
     model.run([])
@@ -255,8 +255,8 @@ def test_who_is_gone_has_no_turn():
 def test_two_limits_on_one_counter():
     """Functions that share a key may have limits of their own: the wider one is open while the narrow one is full."""
     counter, model = Counter(), Model()
-    narrow = Group((Slots("narrow", "n", counter, 1, whole_run=False),))
-    wide = Group((Slots("wide", "w", counter, 2, whole_run=False),))
+    narrow = Party((Slots("narrow", "n", counter, 1, whole_run=False),))
+    wide = Party((Slots("wide", "w", counter, 2, whole_run=False),))
     arrivals = [Waiter("n1", narrow, 0, 5), Waiter("n2", narrow, 0, 5), Waiter("w1", wide, 0, 9)]
     model.run([(0, waiter) for waiter in arrivals])
     assert [(at, waiter.name) for at, waiter in model.served] == [(0, "n1"), (0, "w1"), (9, "n2")]
@@ -266,7 +266,7 @@ def test_two_limits_on_one_counter():
 def test_ten_thousand_who_wait_are_not_looked_at_again_and_again(distinct):
     """The places that are looked at grow with the requests, not with their square."""
 
-    class Counted(Group):
+    class Counted(Party):
         looks = 0
 
         def place(self):
@@ -275,9 +275,9 @@ def test_ten_thousand_who_wait_are_not_looked_at_again_and_again(distinct):
 
     shared = Slots("all", "all", Counter(), 3, whole_run=False)
     keyed = [Slots(f"k{n}", f"k{n}", Counter(), 1, whole_run=False) for n in range(distinct)]
-    groups = [Counted((line, shared)) for line in keyed]
+    parties = [Counted((line, shared)) for line in keyed]
     count = 4_000
     model = Model()
-    model.run([(0, Waiter(f"w{n}", groups[n % distinct], n, 1)) for n in range(count)])
+    model.run([(0, Waiter(f"w{n}", parties[n % distinct], n, 1)) for n in range(count)])
     assert len(model.served) == count
     assert Counted.looks < 30 * count

@@ -1,8 +1,8 @@
 """Queues of requests that wait for capacity. Pure: no world and no runs, only who waits for what, and since when.
 
-A *line* is one capacity: the slots of a concurrency key, the pace of a throttle. A *group* is all requests that need
-the same lines; they differ only in their place in the order, so that of a group only the first is ever looked at. A
-group stands in the queue of one line at a time: one that was closed to it. That keeps the work for each request that
+A *line* is one capacity: the slots of a concurrency key, the pace of a throttle. A *party* is all requests that need
+the same lines; they differ only in their place in the order, so that of a party only the first is ever looked at. A
+party stands in the queue of one line at a time: one that was closed to it. That keeps the work for each request that
 comes or goes at a few steps of a heap, however many wait.
 """
 
@@ -36,14 +36,14 @@ class Waiter(Protocol):
 
 
 class Line:
-    """One capacity and the groups that wait for it. This one is always open: a queue for the sake of its order."""
+    """One capacity and the parties that wait for it. This one is always open: a queue for the sake of its order."""
 
     slots = False
 
     def __init__(self, line_id: str, name: str) -> None:
         self.id = line_id
         self.name = name
-        self.waiting: list[tuple[Score, int, Group]] = []
+        self.waiting: list[tuple[Score, int, Party]] = []
         self.turn: Any = None
         """What will let the next one in, or None; whoever owns the queue keeps it here."""
 
@@ -111,10 +111,10 @@ class Pace(Line):
         self.bucket.take(now)
 
 
-class Group:
+class Party:
     """The requests that need the same lines, the first in front.
 
-    Invariants: ``line`` is where the group waits, None exactly if nobody is in it. ``listed`` is the place under which
+    Invariants: ``line`` is where the party waits, None exactly if nobody is in it. ``listed`` is the place under which
     it stands there, or None; older listings of it may stand there too, and count for nothing.
     """
 
@@ -145,50 +145,50 @@ class Queue:
         self.wake = wake
         self._sequence = 0
 
-    def enter(self, waiter: Waiter, group: Group, score: Score, now: int, *, patient: bool = False) -> bool:
+    def enter(self, waiter: Waiter, party: Party, score: Score, now: int, *, patient: bool = False) -> bool:
         """Let somebody in if every line is open and nobody better waits; otherwise queue it. Whether it is in.
 
         Args:
             waiter: who comes.
-            group: which lines it needs.
+            party: which lines it needs.
             score: less goes first.
             now: the present instant.
             patient: it waits for its turn even if all is open, as somebody better may come at this instant.
         """
         self._sequence += 1
         place = (score, self._sequence)
-        blocked = self._blocked(group, place, now)
+        blocked = self._blocked(party, place, now)
         if blocked is None and not patient:
-            self._take(group, waiter, now)
+            self._take(party, waiter, now)
             return True
-        heappush(group.heap, (*place, waiter))
-        if group.line is None:
-            group.line = blocked or group.lines[0]
-        self._list(group)
-        self._ensure_turn(group.line, now)
+        heappush(party.heap, (*place, waiter))
+        if party.line is None:
+            party.line = blocked or party.lines[0]
+        self._list(party)
+        self._ensure_turn(party.line, now)
         return False
 
     def turn(self, line: Line, now: int) -> Waiter | None:
         """Let the next one in from the queue of a line, if anybody, and see to the turn behind it."""
-        while (group := self._best(line)) is not None:
+        while (party := self._best(line)) is not None:
             opens = line.opens(now)
             if opens is None or opens > now:
                 self._ensure_turn(line, now)
                 return None
-            place = group.place()
-            assert place is not None, "this is our bug: the best group is empty"
-            blocked = self._blocked(group, place, now)
+            place = party.place()
+            assert place is not None, "this is our bug: the best party is empty"
+            blocked = self._blocked(party, place, now)
             heappop(line.waiting)
-            group.listed = None
+            party.listed = None
             if blocked is None:
-                waiter = heappop(group.heap)[2]
-                self._take(group, waiter, now)
-                self._list(group)
+                waiter = heappop(party.heap)[2]
+                self._take(party, waiter, now)
+                self._list(party)
                 if self._best(line) is not None:
                     self._ensure_turn(line, now)
                 return waiter
-            group.line = blocked
-            self._list(group)
+            party.line = blocked
+            self._list(party)
             self._ensure_turn(blocked, now)
         return None
 
@@ -202,13 +202,13 @@ class Queue:
                 self._ensure_turn(other, now)
         return awaited
 
-    def _take(self, group: Group, waiter: Waiter, now: int) -> None:
-        for line in group.lines:
+    def _take(self, party: Party, waiter: Waiter, now: int) -> None:
+        for line in party.lines:
             line.take(waiter.holder, now)
 
-    def _blocked(self, group: Group, place: Place, now: int) -> Line | None:
+    def _blocked(self, party: Party, place: Place, now: int) -> Line | None:
         """The first line that is closed, or in which somebody better waits."""
-        for line in group.lines:
+        for line in party.lines:
             opens = line.opens(now)
             if opens is None or opens > now:
                 return line
@@ -217,31 +217,31 @@ class Queue:
                 return line
         return None
 
-    def _best(self, line: Line) -> Group | None:
-        """The first group in the queue of a line; forgets listings that count for nothing."""
+    def _best(self, line: Line) -> Party | None:
+        """The first party in the queue of a line; forgets listings that count for nothing."""
         waiting = line.waiting
         while waiting:
-            score, sequence, group = waiting[0]
-            if group.line is line:
-                if group.place() == (score, sequence):
-                    return group
-                if group.listed == (score, sequence):
-                    group.listed = None
-                self._list(group)
+            score, sequence, party = waiting[0]
+            if party.line is line:
+                if party.place() == (score, sequence):
+                    return party
+                if party.listed == (score, sequence):
+                    party.listed = None
+                self._list(party)
                 if waiting[0][:2] != (score, sequence):
                     continue
             heappop(waiting)
         return None
 
-    def _list(self, group: Group) -> None:
-        """Make sure that a group stands in the queue of its line under its present place; an empty one in none."""
-        place = group.place()
+    def _list(self, party: Party) -> None:
+        """Make sure that a party stands in the queue of its line under its present place; an empty one in none."""
+        place = party.place()
         if place is None:
-            group.line = group.listed = None
-        elif group.listed != place:
-            assert group.line is not None, "this is our bug: a group waits nowhere"
-            heappush(group.line.waiting, (*place, group))
-            group.listed = place
+            party.line = party.listed = None
+        elif party.listed != place:
+            assert party.line is not None, "this is our bug: a party waits nowhere"
+            heappush(party.line.waiting, (*place, party))
+            party.listed = place
 
     def _ensure_turn(self, line: Line, now: int) -> None:
         opens = line.opens(now)

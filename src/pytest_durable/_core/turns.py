@@ -8,7 +8,7 @@ from .commands import SLEEP
 from .flow import SOON
 from .happenings import TIMER, Happening
 from .instants import MILLISECOND, instant_text
-from .queues import Counter, Group, Line, Pace, Queue, Slots
+from .queues import Counter, Party, Line, Pace, Queue, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,8 @@ class Ticket:
                  "whole")  # fmt: skip
 
     def __init__(self) -> None:
-        self.first: Group | None = None
-        self.later: Group | None = None
+        self.first: Party | None = None
+        self.later: Party | None = None
         self.single: tuple[str, str] | None = None
         self.factor = 0
         self.scores: dict[Item, Score] = {}
@@ -68,7 +68,7 @@ class Turns:
         self.queue = Queue(self._wake)
         self._counters: dict[str, Counter] = {}
         self._lines: dict[str, Line] = {}
-        self._groups: dict[tuple[str, ...], Group] = {}
+        self._parties: dict[tuple[str, ...], Party] = {}
 
     # -- what the requests of a run need ------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class Turns:
             rule, value = flow.throttle, _text(flow.throttle.key, event, ms)
             name = f"the throttle of {run.spec.id}" + (f" for {value!r}" if value is not None else "")
             first.append(self._line(f"throttle {run.spec.id} {value}", lambda i: Pace(i, name, rule.bucket())))
-        ticket.first, ticket.later = self._group(first), self._group(later)
+        ticket.first, ticket.later = self._party(first), self._party(later)
 
     def _slots(self, spec: FunctionSpec, capacity: Capacity, event: dict[str, Any], ms: int) -> Line:
         value = _text(capacity.key, event, ms)
@@ -107,14 +107,14 @@ class Turns:
             line = self._lines[line_id] = make(line_id)
         return line
 
-    def _group(self, lines: list[Line]) -> Group | None:
+    def _party(self, lines: list[Line]) -> Party | None:
         if not lines:
             return None
         key = tuple(line.id for line in lines)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(tuple(lines))
-        return group
+        party = self._parties.get(key)
+        if party is None:
+            party = self._parties[key] = Party(tuple(lines))
+        return party
 
     # -- a request comes, waits, is made and goes ---------------------------------------------------------------------
 
@@ -140,22 +140,22 @@ class Turns:
         ticket: Ticket = run.ticket
         score = ticket.scores.pop(item)
         begins = run.started_at is None
-        group = ticket.first if begins else ticket.later
-        if group is None:
+        party = ticket.first if begins else ticket.later
+        if party is None:
             self.engine._request(item)  # noqa: SLF001 - no gate stands in front of it
             return
         # A start lets all that arrives at this instant in, before it takes its place in the order of priorities.
         patient = begins and run.spec.flow is not None and run.spec.flow.priority is not None
-        if self.queue.enter(item, group, score, self.world.now, patient=patient):
-            self._make(item, group, "r")
+        if self.queue.enter(item, party, score, self.world.now, patient=patient):
+            self._make(item, party, "r")
         else:
             ticket.waiting[item] = None
-            self._touch(group.lines, "w")
+            self._touch(party.lines, "w")
 
-    def _make(self, item: Item, group: Group, mode: str) -> None:
-        item.run.ticket.inside[item] = group.lines
-        self._touch(group.lines, mode)
-        for line in group.lines:
+    def _make(self, item: Item, party: Party, mode: str) -> None:
+        item.run.ticket.inside[item] = party.lines
+        self._touch(party.lines, mode)
+        for line in party.lines:
             if isinstance(line, Pace):
                 self.world.touch(line.id, "w")
         self.engine._request(item)  # noqa: SLF001 - the gate has let it through
@@ -229,19 +229,19 @@ class Turns:
         run = item.run
         ticket: Ticket = run.ticket
         del ticket.waiting[item]
-        group = ticket.first if run.started_at is None else ticket.later
-        assert group is not None, "this is our bug: a request without lines had to wait"
+        party = ticket.first if run.started_at is None else ticket.later
+        assert party is not None, "this is our bug: a request without lines had to wait"
         if self.world.current is not None:
             self.world.current.did = f"{run.name} {'starts' if run.started_at is None else 'goes on'}"
-        self._make(item, group, "w")
+        self._make(item, party, "w")
 
     def describe(self, run: RunState) -> str:
         """What a run waits for in its queues, or ""."""
         ticket: Ticket | None = run.ticket
         if ticket is None or not ticket.waiting:
             return ""
-        group, now = ticket.first if run.started_at is None else ticket.later, self.world.now
-        for line in group.lines if group is not None else ():
+        party, now = ticket.first if run.started_at is None else ticket.later, self.world.now
+        for line in party.lines if party is not None else ():
             opens = line.opens(now)
             if isinstance(line, Slots) and opens is None:
                 holders = ", ".join(f"the run of {holder.name}" for holder in line.counter.held)
