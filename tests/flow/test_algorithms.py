@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_durable._core.flow import Debounce, Gcra, RateLimit, Throttle
 from pytest_durable._core.instants import HOUR, MINUTE, SECOND
-from pytest_durable._core.queues import Counter, Party, Line, Pace, Queue, Slots
+from pytest_durable._core.queues import Counter, Line, Pace, Party, Queue, Slots
 
 # -- the bucket -------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from .commands import SLEEP
 from .flow import SOON
 from .happenings import TIMER, Happening
 from .instants import MILLISECOND, instant_text
-from .queues import Counter, Party, Line, Pace, Queue, Slots
+from .queues import Counter, Line, Pace, Party, Queue, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
