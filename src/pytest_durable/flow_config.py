@@ -25,6 +25,7 @@ from ._core.flow import (
 )
 from ._core.instants import DAY, SECOND, duration, duration_text
 from .conditions import compiled
+from .registration import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,18 +80,22 @@ def _fields(given: object, option: str, fields: Mapping[str, str], where: str) -
     return {wire: getattr(given, name, None) for name, wire in fields.items()}
 
 
-def flow_of(config: Mapping[str, Any], where: str = "function", *, native: bool = False) -> Flow | None:
+def flow_of(config: Mapping[str, Any], where: str = "", *, native: bool = False) -> Flow | None:
     """The flow control of a function, from the dict that its SDK registers; None if it has none.
 
+    All of that dict is checked: see ``registration`` for the rest of it.
+
     Args:
-        config: the keys ``rateLimit debounce batchEvents concurrency throttle singleton priority idempotency``, and
-            ``cancel`` for what does not go together; others are not looked at.
-        where: what messages begin with, such as ``function 'onboarding'``.
+        config: with the keys ``rateLimit debounce batchEvents concurrency throttle singleton priority idempotency``
+            and ``triggers cancel steps``; others are not looked at.
+        where: what messages begin with; the id in ``config`` unless given.
         native: a debounce ends exactly at its period, and not when the real server would let it end.
 
     Raises:
         UsageError: the server would refuse to register it.
     """
+    where = where or f"function {config.get('id', '?')!r}"
+    check(config, where)
     rules: dict[str, Any] = {}
     for name, (field, read) in READERS.items():
         if config.get(name) is not None:

@@ -13,7 +13,6 @@ from ._core.runs import CancelOn, FunctionSpec, Trigger
 from .conditions import accepts_all, bound_refusal, compiled, refusal
 from .flow_config import config_of, flow_of
 from .host import NativeHost
-from .registration import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -221,8 +220,8 @@ def _checked(fn_id: str, given: Mapping[str, Any]) -> Flow | None:
     _check_id(fn_id)
     _check_retries(fn_id, given["retries"], given["on_failure"])
     where = f"function {fn_id!r}"
-    check({"triggers": _wired(given["trigger"]), "cancel": _wired(given["cancel"])}, where)
-    return flow_of(config_of(given, where) | {"cancel": given["cancel"]}, where, native=True)
+    listens = {"triggers": _wired(given["trigger"]), "cancel": _wired(given["cancel"])}
+    return flow_of(config_of(given, where) | listens, where, native=True)
 
 
 def _check_id(fn_id: object) -> None:

@@ -16,6 +16,10 @@ WIDEST = 60
 """How much of a value a timeline shows."""
 
 
+REASONS = {"run.cancelled": "cancelled: {reason}", "invoke.refused": "{key}  nobody will answer: {reason}"}
+"""Facts that consist of a reason."""
+
+
 def timeline(run: RunState) -> str:
     """What happened in a run, one line for each step, in order of completion, with virtual times from its start."""
     start = run.started_at if run.started_at is not None else run.queued_at
@@ -65,9 +69,7 @@ def _fact_text(what: str, key: str, rest: Any, entry: Entry | None) -> str:
         return f"completed -> {short(rest['result'])}"
     if what == "run.failed":
         return f"failed: {_error(rest['error'])}"
-    if what == "run.cancelled":
-        return f"cancelled: {rest['reason']}"
-    return ""
+    return REASONS.get(what, "").format(key=key, **rest)
 
 
 def _error(error: dict[str, Any]) -> str:

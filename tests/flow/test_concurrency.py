@@ -182,6 +182,23 @@ def test_a_failing_run_gives_its_slot_back(durable, log):
     assert [run.status for run in runs] == ["failed", "completed"]
 
 
+def test_a_step_that_ends_its_run_gives_its_slot_back(durable, log):
+    """A result that JSON cannot carry fails the run when the step ends."""
+
+    @durable_function("f", concurrency=Concurrency(limit=1))
+    async def f(ctx: Context):
+        async def work():
+            await asyncio.sleep(1)
+            return object() if ctx.event.data["n"] == 0 else None
+
+        await ctx.step.run("a", work)
+
+    runs = [durable.start(f, {"n": n}) for n in range(2)]
+    durable.run_until_idle()
+    assert [run.status for run in runs] == ["failed", "completed"]
+    assert ends(durable, log) == [1, 2]
+
+
 def test_a_parent_does_not_block_its_child(durable):
     """The request that invokes is over when the child begins, so one shared slot is enough."""
     shared = Concurrency(limit=1, scope="account", key="'one'")

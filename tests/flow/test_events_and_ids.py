@@ -180,6 +180,7 @@ def test_an_invocation_that_a_singleton_skips_waits(durable):
     assert runs[1].status == "running"
     with pytest.raises(RunStuck, match=r"waits since .* for the end of single"):
         runs[1].wait()
+    assert "call  nobody will answer: single was not started: singleton: the run of single (" in runs[1].timeline()
     skipped = [str(event.outcome) for event in durable.events if event.name == "inngest/function.invoked"]
     assert [text.startswith("did not start single: singleton: the run of single") for text in skipped] == [
         False,

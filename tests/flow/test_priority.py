@@ -79,3 +79,14 @@ def test_without_a_limit_a_priority_is_an_order_of_starts(durable, log, play):
     play("go", *((0, {"n": n, "p": n}) for n in range(3)))
     durable.settle()
     assert log.lines == [(0, 2), (0, 1), (0, 0)]
+
+
+def test_who_waits_for_better_ones_says_so(durable, log, play):
+    """Until all that arrives at the instant is there, a run waits for its turn."""
+    durable.register(function(log, "1"))
+    seen = []
+    durable.always(lambda: seen.append([run.timeline().splitlines()[-1].strip() for run in durable.runs]) or True)
+    play("go", (0, {"n": 0}))
+    durable.settle()
+    assert ["it is waiting for its turn"] in seen
+    assert seen[-1] != ["it is waiting for its turn"]

@@ -231,7 +231,7 @@ def test_the_dict_of_an_sdk_is_refused_like_the_options(config):
 def test_the_rest_of_that_dict_is_checked_as_well(config):
     """Triggers, cancellations and retries."""
     with pytest.raises(UsageError, match="function 'app-f'"):
-        check(config, "function 'app-f'")
+        flow_of({"id": "app-f", **config})
     check({"triggers": [{"event": "go"}], "steps": {"step": {"retries": {"attempts": 21}}}}, "function 'app-f'")
 
 

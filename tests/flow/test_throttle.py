@@ -96,3 +96,27 @@ def test_a_direct_start_is_throttled(durable, log):
     runs = [durable.start(f, {"n": n}) for n in range(3)]
     durable.run_until_idle()
     assert [(run.started_at - log.start).total_seconds() for run in runs] == [0, 60, 120]
+
+
+def test_an_event_cancels_a_run_that_is_delayed(durable, log, play):
+    """It exists and listens, although it has not begun."""
+    from pytest_durable import Cancel
+
+    @durable_function("g", trigger="go", throttle=Throttle(limit=1, period="1m", burst=0), cancel=Cancel(event="stop"))
+    async def g(ctx: Context):
+        log("g", ctx.event.data["n"])
+
+    durable.register(g)
+    play("go", (0, {"n": 0}), (0, {"n": 1}), (0, {"n": 2}))
+    play("stop", (70, {}))
+    durable.run_until_idle()
+    assert log.lines == [(0, "g", 0), (60, "g", 1)]
+    assert [run.status for run in durable.runs] == ["completed", "completed", "cancelled"]
+
+
+def test_a_throttle_without_a_period_delays_nothing(durable, log, play):
+    """A period of 0 is accepted, as on the server."""
+    durable.register(function(log, limit=1, period=0))
+    play("go", *((0, {"n": n}) for n in range(5)))
+    durable.settle()
+    assert len(log.lines) == 10

@@ -43,7 +43,7 @@ class Held:
         self.until = now
         self.event: BusEvent
         self.caller: Caller | None = None
-        self.timer: Happening | None = None
+        self.timer: Happening
 
 
 class Gathered:
@@ -53,7 +53,7 @@ class Gathered:
         self.place = place
         self.events: list[tuple[BusEvent, Caller | None]] = []
         self.bytes = 0
-        self.timer: Happening | None = None
+        self.timer: Happening
 
 
 class Gates:
@@ -88,16 +88,19 @@ class Gates:
     def _read(self, key: Key | None, event: dict[str, Any]) -> Reading | None:
         return None if key is None else key(event, self.world.now // MILLISECOND)
 
-    @staticmethod
-    def _refuse(spec: FunctionSpec, event: BusEvent, why: str) -> None:
+    def _refuse(self, spec: FunctionSpec, event: BusEvent, why: str, caller: Caller | None = None) -> None:
         event.outcome.refused.append(f"did not start {spec.id}: {why}")
+        if caller is not None:
+            run, entry = caller
+            self.world.touch(run.key, "w")
+            self.engine.fact(run, "invoke.refused", entry.key, {"reason": f"{spec.id} was not started: {why}"})
 
     def _limited(self, spec: FunctionSpec, flow: Flow, event: BusEvent, caller: Caller | None) -> bool:
         rule, now = flow.rate_limit, self.world.now
         assert rule is not None, "this is our bug: no rate limit to ask"
         reading = self._read(rule.key, event.wire)
         if reading is not None and reading.problem:
-            self._refuse(spec, event, f"the key of its rate limit fails: {reading.problem}")
+            self._refuse(spec, event, f"the key of its rate limit fails: {reading.problem}", caller)
             return True
         if reading is not None and reading.off:
             return False
@@ -130,13 +133,12 @@ class Gates:
             place = Place(spec, key)
             held = self._debounces[place.key] = Held(place, now)
         elif held.event.wire["ts"] > event.wire["ts"]:
-            self._refuse(spec, event, f"debounced: an event with a later ts, {held.event.wire['ts']}, is held")
+            self._refuse(spec, event, f"debounced: an event with a later ts, {held.event.wire['ts']}, is held", caller)
             return
         else:
             held.event.outcome.held.pop(spec.id, None)
-            self._refuse(spec, held.event, f"debounced: replaced by the event of {instant_text(now)}")
-            if held.timer is not None:
-                self.world.call_off(held.timer)
+            self._refuse(spec, held.event, f"debounced: replaced by the event of {instant_text(now)}", held.caller)
+            self.world.call_off(held.timer)
         held.event, held.caller = event, caller
         held.until = rule.ends(held.first_at, now)
         due = held.until + rule.lag
@@ -162,7 +164,7 @@ class Gates:
             return False
         reading = self._read(rule.key, event.wire)
         if reading is not None and reading.problem:
-            self._refuse(spec, event, f"the key of its batch fails: {reading.problem}")
+            self._refuse(spec, event, f"the key of its batch fails: {reading.problem}", caller)
             return True
         key = reading.text if reading is not None else ""
         batch = self._batches.get((spec.id, key))
@@ -176,12 +178,10 @@ class Gates:
         batch.events.append((event, caller))
         batch.bytes += len(event.text)
         if len(batch.events) >= rule.size or batch.bytes >= BATCH_BYTES:
-            if batch.timer is not None:
-                self.world.call_off(batch.timer)
+            self.world.call_off(batch.timer)
             self._run_batch(batch)
         else:
-            until = instant_text(batch.timer.at) if batch.timer is not None else ""
-            count = f"({len(batch.events)} of {rule.size})"
+            count, until = f"({len(batch.events)} of {rule.size})", instant_text(batch.timer.at)
             event.outcome.held[spec.id] = f"batched for {spec.id} {count} until {until}{_for(reading)}"
         return True
 
@@ -208,13 +208,13 @@ class Gates:
             place = self._single(spec, flow, event.wire, event)
             holder = self._singles.get(place) if place is not None else None
             if holder is not None and not flow.singleton.cancels:
-                self._refuse(spec, event, f"singleton: the run of {holder.name} is live{_single_for(place)}")
+                self._refuse(spec, event, f"singleton: the run of {holder.name} is live{_single_for(place)}", caller)
                 return
             if holder is not None:
                 event.outcome.cancelled.append(holder.spec.id)
                 self._take_over(holder)
         if not self.engine.answers.first_time(spec, key):
-            self._refuse(spec, event, f"duplicate id {event.wire['id']!r} within 24 h")
+            self._refuse(spec, event, f"duplicate id {event.wire['id']!r} within 24 h", caller)
             return
         who = event.id if caller is None else f"{caller[0].id} {caller[1].key}"
         at = event.wire["ts"] * MILLISECOND
@@ -272,8 +272,7 @@ class Gates:
         ticket: Ticket = run.ticket
         if ticket.single is not None:
             self.world.touch(f"flow {run.spec.id}", "w")
-            if self._singles.get(ticket.single) is run:
-                del self._singles[ticket.single]
+            del self._singles[ticket.single]
         self.turns.ended(run)
         for number, (parent, entry) in ticket.callers:
             if number:

@@ -218,7 +218,10 @@ class Queue:
         return None
 
     def _best(self, line: Line) -> Party | None:
-        """The first party in the queue of a line; forgets listings that count for nothing."""
+        """The first party in the queue of a line; forgets listings that count for nothing.
+
+        What is listed anew is behind what is forgotten: a place in front would have been listed when it was taken.
+        """
         waiting = line.waiting
         while waiting:
             score, sequence, party = waiting[0]
@@ -228,8 +231,6 @@ class Queue:
                 if party.listed == (score, sequence):
                     party.listed = None
                 self._list(party)
-                if waiting[0][:2] != (score, sequence):
-                    continue
             heappop(waiting)
         return None
 

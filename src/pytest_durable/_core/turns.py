@@ -213,12 +213,9 @@ class Turns:
     # -- turns --------------------------------------------------------------------------------------------------------
 
     def _wake(self, line: Line, at: int) -> None:
-        turn = line.turn
-        if turn is not None and turn.at <= at:
-            return
-        if turn is not None:
-            self.world.call_off(turn)
-        line.turn = self.world.push(Happening(at, TIMER, "turn", line, "", lambda: self._turn(line)))
+        # A line never opens earlier than it said before, so the turn that is due is soon enough.
+        if line.turn is None:
+            line.turn = self.world.push(Happening(at, TIMER, "turn", line, "", lambda: self._turn(line)))
 
     def _turn(self, line: Line) -> None:
         line.turn = None
@@ -231,8 +228,8 @@ class Turns:
         del ticket.waiting[item]
         party = ticket.first if run.started_at is None else ticket.later
         assert party is not None, "this is our bug: a request without lines had to wait"
-        if self.world.current is not None:
-            self.world.current.did = f"{run.name} {'starts' if run.started_at is None else 'goes on'}"
+        assert self.world.current is not None, "this is our bug: a turn outside any happening"
+        self.world.current.did = f"{run.name} {'starts' if run.started_at is None else 'goes on'}"
         self._make(item, party, "w")
 
     def describe(self, run: RunState) -> str:
