@@ -24,6 +24,8 @@ def timeline(run: RunState) -> str:
     """What happened in a run, one line for each step, in order of completion, with virtual times from its start."""
     start = run.started_at if run.started_at is not None else run.queued_at
     event = run.events[0]["name"] if run.events else "nothing"
+    if len(run.events) > 1:
+        event += f" ({len(run.events)} events)"
     lines = [f"{run.name} for {event}, from {instant_text(start)}"]
     rows = [(_offset(at, start), what) for at, what in _rows(run)]
     width = max([0, *(len(offset) for offset, _ in rows)])

@@ -36,6 +36,7 @@ def test_a_full_batch_runs_at_once_and_the_rest_when_its_time_is_over(durable, l
     assert runs_of(durable) == [[0, 1, 2], [3, 4]]
     assert [run.result for run in durable.runs] == [0, 3]
     assert [run.event.data["n"] for run in durable.runs] == [0, 3]
+    assert "for go (3 events), from 2025-01-01 00:00:01.6Z" in durable.runs[0].timeline()
 
 
 def test_a_key_makes_a_batch_for_each_value(durable, log, play):
