@@ -46,11 +46,11 @@ class Engine:
         self.runs: list[RunState] = []
         self.known: dict[str, FunctionSpec] = {}
         self.checkpoint = False
+        self.gates = Gates(self)
         self.surroundings: Any = None
         self.current: RunState | None = None
         self._following: Item | None = None
         self.answers = Answers(self)
-        self.gates = Gates(self)
         self._names: dict[str, int] = {}
 
     # -- a run begins -------------------------------------------------------------------------------------------------

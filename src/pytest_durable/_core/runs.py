@@ -97,10 +97,10 @@ class FunctionSpec:
         cancels: Sequence[CancelOn] = (),
         start_timeout: int | None = None,
         finish_timeout: int | None = None,
+        flow: Flow | None = None,
         on_failure: FunctionSpec | None = None,
         optimize_parallelism: bool = True,
         checkpointing: bool = False,
-        flow: Flow | None = None,
     ) -> None:
         self.id = function_id
         self.host = host
@@ -110,10 +110,10 @@ class FunctionSpec:
         self.cancels = tuple(cancels)
         self.start_timeout = start_timeout
         self.finish_timeout = finish_timeout
+        self.flow = flow
         self.on_failure = on_failure
         self.optimize_parallelism = optimize_parallelism
         self.checkpointing = checkpointing
-        self.flow = flow
 
     def __str__(self) -> str:
         return self.id
@@ -268,11 +268,11 @@ class RunState:
         self.facts: list[Fact] = []
         self.sent: list[Any] = []
         self.parent: tuple[RunState, Entry] | None = None
+        self.ticket: Any = None
+        """What flow control knows of the run, if its function has any."""
         self.live: Any = None
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
-        self.ticket: Any = None
-        """What flow control knows of the run, if its function has any."""
 
     @property
     def event_texts(self) -> list[str]:
