@@ -241,11 +241,11 @@ class Run:
         simulation, state = self._simulation, self._state
         waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
-        queued = simulation.engine.gates.turns.describe(state) or queued
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
+        waits = simulation.engine.gates.turns.describe(state) or waits or queued
         return (
-            f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits or queued}. Nothing "
+            f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits}. Nothing "
             "that is due can wake it. Send what it waits for (durable.send, durable.signal, durable.on_wait), give the "
             "wait a timeout, or use durable.advance to look at it while it waits"
         )
