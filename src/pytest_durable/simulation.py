@@ -303,13 +303,7 @@ class Simulation:
             event = Event(named if plain else "durable/start", event)
         self._sent += 1
         given = self._wired(event, f"start({spec.id})")
-        if not given:
-            msg = f"start({spec.id}): an empty list starts nothing; give an event, or leave it out"
-            raise UsageError(msg)
-        who, make = f"start {self._sent}", self.engine.answers.make_event
-        wired = [make(one["name"], one["data"], f"{who}{n or ''}", one["id"], one["ts"]) for n, one in enumerate(given)]
-        at = given[0]["ts"] * MILLISECOND if len(given) == 1 else None
-        return self._run(self.engine.create(spec, wired, who, at))
+        return self._run(self.engine.answers.start(spec, given, f"start {self._sent}"))
 
     def run(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Any:
         """``start(...).wait()``: the result of the run."""

@@ -8,6 +8,7 @@ from . import chance
 from .bus import BusEvent, Listeners, Pause
 from .commands import INVOKE, SIGNAL, SLEEP, WAIT
 from .errors import LimitError, UsageError
+from .gates import Gates
 from .happenings import NEWS, TIMER, Happening
 from .instants import DAY, MILLISECOND, duration_text
 from .limits import IDEMPOTENCY_PERIOD
@@ -31,6 +32,7 @@ class Answers:
         self.engine = engine
         self.world = engine.world
         self.listeners = Listeners()
+        self.gates = Gates(engine)
         self.events: list[BusEvent] = []
         self._seen: dict[tuple[str, str], int] = {}
         self._begin: dict[str, Callable[[RunState, Entry], None]] = {
@@ -142,7 +144,7 @@ class Answers:
         def deliver() -> None:
             self.deliver(event)
             if spec.flow is not None:
-                self.engine.gates.arrive(spec, event, (run, entry))
+                self.gates.arrive(spec, event, (run, entry))
                 return
             child = self.engine.create(spec, [event.copy()], f"{run.id} {entry.key}")
             child.parent = (run, entry)
@@ -153,6 +155,13 @@ class Answers:
     def _invoke_timeout(self, run: RunState, entry: Entry, invoke: Invoke) -> None:
         message = f"{invoke.function_id} did not end within {duration_text(invoke.timeout or 0)}"
         self.engine.save_failure(run, entry, Failure("InvokeTimeoutError", message, kind="invoke_timeout"))
+
+    def ended(self, run: RunState) -> None:
+        """A run is over: hand its end to whoever invoked it, and what it held to whoever waits."""
+        if run.parent is not None:
+            self.answer_parent(run, *run.parent)
+        if run.ticket is not None:
+            self.gates.ended(run)
 
     def answer_parent(self, child: RunState, parent: RunState, entry: Entry) -> None:
         """Hand the end of an invoked run to the step that waits for it."""
@@ -191,6 +200,17 @@ class Answers:
             "ts": ts or now,
         }
 
+    def start(self, spec: FunctionSpec, given: list[dict[str, Any]], who: str) -> RunState:
+        """Create a run for an event, or for several as a batch, whatever would drop or gather them on their way."""
+        if not given:
+            msg = f"start({spec.id}): an empty list starts nothing; give an event, or leave it out"
+            raise UsageError(msg)
+        wired = [
+            self.make_event(one["name"], one["data"], f"{who} {number}" if number else who, one["id"], one["ts"])
+            for number, one in enumerate(given)
+        ]
+        return self.engine.create(spec, wired, who, given[0]["ts"] * MILLISECOND if len(given) == 1 else None)
+
     def make_sending(self, given: dict[str, Any], who: str, sender: RunState | None, at: int) -> BusEvent:
         """An event that is about to be sent, from its name, data, id and ts; without an id it gets that of its sending.
 
@@ -211,7 +231,7 @@ class Answers:
         event.arrived = True
         self.events.append(event)
         if spec.flow is not None:
-            self.engine.gates.arrive(spec, event, cron=True)
+            self.gates.arrive(spec, event, cron=True)
         elif self.first_time(spec, wire["id"]):
             self.engine.create(spec, [event.copy()], event.id)
             event.outcome.started.append(spec.id)
@@ -269,7 +289,7 @@ class Answers:
             outcome.refused.append(f"did not start {spec.id}: {'; '.join(whys)}")
             return
         if spec.flow is not None:
-            self.engine.gates.arrive(spec, event)
+            self.gates.arrive(spec, event)
             return
         if not self.first_time(spec, event.wire["id"]):
             outcome.refused.append(f"did not start {spec.id}: duplicate id {event.wire['id']!r} within 24 h")

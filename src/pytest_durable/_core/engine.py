@@ -18,7 +18,6 @@ from .errors import (
     UsageError,
     WorkerCrashError,
 )
-from .gates import Gates
 from .happenings import TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits
@@ -46,7 +45,6 @@ class Engine:
         self.runs: list[RunState] = []
         self.known: dict[str, FunctionSpec] = {}
         self.checkpoint = False
-        self.gates = Gates(self)
         self.surroundings: Any = None
         self.current: RunState | None = None
         self._following: Item | None = None
@@ -68,7 +66,7 @@ class Engine:
         run.surroundings = self.surroundings
         self.runs.append(run)
         self.fact(run, "run.queued", "", {"function": spec.id})
-        if spec.flow is not None and not self.gates.admit(run):
+        if spec.flow is not None and not self.answers.gates.admit(run):
             return run
         for cancel in spec.cancels:
             self.answers.listen_for_cancel(run, cancel)
@@ -87,7 +85,7 @@ class Engine:
     def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> Happening:
         """Make a request due."""
         run = item.run
-        serve = self._request if run.spec.flow is None else self.gates.turns.expect(item, at)
+        serve = self._request if run.spec.flow is None else self.answers.gates.turns.expect(item, at)
         happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, item,
                               lambda: serve(item), owner=run.due)  # fmt: skip
         return self.world.push(happening, first=first)
@@ -288,9 +286,10 @@ class Engine:
         if result.elapsed:
             run.pending[entry.key] = entry
             entry.in_flight = True
-            attempted = self._attempted if run.spec.flow is None else self.gates.turns.stays(item)
             ends = Happening(world.now + result.elapsed, TIMER, "end", run, f"{entry.key} {item.attempt}",
-                             lambda: attempted(item, entry, result), owner=run.due)  # fmt: skip
+                             lambda: self._attempted(item, entry, result), owner=run.due)  # fmt: skip
+            if run.spec.flow is not None:
+                self.answers.gates.turns.stays(item, ends)
             world.push(ends)
         else:
             self._attempted(item, entry, result)
@@ -433,10 +432,7 @@ class Engine:
         if run.live is not None:
             run.spec.host.drop(run)
         self._announce(run)
-        if run.parent is not None:
-            self.answers.answer_parent(run, *run.parent)
-        if run.ticket is not None:
-            self.gates.ended(run)
+        self.answers.ended(run)
 
     def _announce(self, run: RunState) -> None:
         """The system events of an end. A run that such an event started emits none, so there is no recursion."""

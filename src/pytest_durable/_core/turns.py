@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .flow import Capacity, Flow, Key
     from .queues import Score
     from .requests import Item
-    from .results import Result
     from .runs import Entry, FunctionSpec, RunState
 
 NO_VALUE = "<nil>"
@@ -161,23 +160,19 @@ class Turns:
         self.engine._request(item)  # noqa: SLF001 - the gate has let it through
         self._leaves(item)
 
-    def stays(self, item: Item) -> Callable[[Item, Entry, Result], None]:
-        """A request that has been made takes time and keeps its slots. What to do when it ends."""
+    def stays(self, item: Item, goes_on: Happening) -> None:
+        """A request that has been made takes time: it keeps its slots until the happening in which it goes on."""
         ticket: Ticket = item.run.ticket
         ticket.staying[item] = None
         self._touch(ticket.inside.get(item, ()), "w")
+        act = goes_on.act
 
-        def attempted(item: Item, entry: Entry, result: Result) -> None:
-            self.engine._attempted(item, entry, result)  # noqa: SLF001 - it has taken its time
-            self.went(item)
-
-        return attempted
-
-    def went(self, item: Item) -> None:
-        """A request that took time is answered: its slots are free."""
-        ticket: Ticket = item.run.ticket
-        if ticket.staying.pop(item, item) is None:
+        def go_on() -> None:
+            ticket.staying.pop(item, None)
+            act()
             self._leaves(item, late=True)
+
+        goes_on.act = go_on
 
     def _leaves(self, item: Item, *, late: bool = False) -> None:
         ticket: Ticket = item.run.ticket
@@ -194,7 +189,8 @@ class Turns:
         """A run is over: it holds nothing, and waits for nothing."""
         ticket: Ticket = run.ticket
         for item in list(ticket.inside):
-            late = ticket.staying.pop(item, item) is None
+            late = item in ticket.staying
+            ticket.staying.pop(item, None)
             self._leaves(item, late=late)
         for line in ticket.whole:
             self._free(line, run, late=True)
