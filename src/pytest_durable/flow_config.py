@@ -133,7 +133,7 @@ def _rate_limit(given: Mapping[str, Any], where: str) -> RateLimit:
 
 def _idempotency(text: object, where: str) -> RateLimit:
     """The server makes it a rate limit of one in a day, in place of any other."""
-    return RateLimit(1, DAY, _key(text, f"{where}: idempotency"))
+    return RateLimit(1, DAY, _key(text, f"{where}: idempotency"), "idempotency: one run")
 
 
 def _debounce(given: Mapping[str, Any], where: str) -> Debounce:

@@ -110,7 +110,7 @@ def test_idempotency_is_one_run_for_a_value_and_a_day(durable, log, play, outcom
     play("go", (day, {"n": 3, "k": "x"}), (day + 60, {"n": 4, "k": "x"}))
     durable.run_until_idle()
     assert [n for _, _, n in log.lines] == [0, 1, 3]
-    assert "rate limited until 2025-01-02 00:00:00Z (key 'x')" in outcomes("go")[2]
+    assert "did not start f: idempotency: one run until 2025-01-02 00:00:00Z (key 'x')" in outcomes("go")[2]
 
 
 def test_idempotency_without_a_value_starts_every_time(durable, log, play):

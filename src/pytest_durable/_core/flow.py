@@ -71,11 +71,15 @@ class Gcra:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Drop what comes too fast: a tenth of the limit and one more at once, then one in every ``period / limit``."""
+    """Drop what comes too fast: a tenth of the limit and one more at once, then one in every ``period / limit``.
+
+    ``verdict`` is what an outcome says of an event that is dropped.
+    """
 
     limit: int
     period: int
     key: Key | None = None
+    verdict: str = "rate limited"
 
     def bucket(self) -> Gcra:
         """A fresh bucket."""

@@ -116,7 +116,7 @@ class Gates:
             bucket.take(now)
             self._admitted[known] = now + REMEMBERED
             return False
-        self._refuse(spec, event, f"rate limited until {instant_text(opens)}{_for(reading)}")
+        self._refuse(spec, event, f"{rule.verdict} until {instant_text(opens)}{_for(reading)}")
         if caller is not None:
             run, entry = caller
             self.world.touch(run.key, "w")
