@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from . import monitors
 from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
-from ._core.errors import NotSimulatedWarning, UnusedScriptError, UsageError
+from ._core.errors import UnusedScriptError, UsageError
 from ._core.happenings import NEWS, TIMER, Happening
 from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
@@ -28,7 +27,7 @@ from .scripts import Reaction, Script
 from .stage import TestStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ._core.choices import Chooser, Observer
@@ -220,10 +219,6 @@ class Simulation:
         return spec
 
     def _know(self, spec: FunctionSpec) -> None:
-        left_out = getattr(self._functions.get(spec), "not_simulated", ())
-        if left_out and spec.id not in self.engine.known:
-            text = f"{spec.id}: {', '.join(left_out)} is configured and not simulated yet; runs start as if it were not"
-            warnings.warn(text, NotSimulatedWarning, stacklevel=4)
         self.engine.known[spec.id] = spec
         if spec.on_failure is not None:
             self._functions.setdefault(spec.on_failure, spec.on_failure.source)
@@ -276,8 +271,11 @@ class Simulation:
         subject = Named(spec.id, spec.id)
         self.world.push(Happening(tick, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
 
-    def start(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Run:
-        """Create a run, for an event or for a dict as the data of one. It begins when time is driven.
+    def start(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Run:
+        """Create a run, for an event, for a dict as the data of one, or for a list of events as a batch.
+
+        It begins when time is driven. What would drop or gather its event does not stand in its way; a singleton, a
+        throttle and limits of concurrency do.
 
         Raises:
             UsageError: it is no durable function, or the event is none.
@@ -288,13 +286,10 @@ class Simulation:
             plain = not named.startswith("inngest/") and "*" not in named
             event = Event(named if plain else "durable/start", event)
         self._sent += 1
-        given = self._wired(event, f"start({spec.id})")[0]
-        wired = self.engine.answers.make_event(
-            given["name"], given["data"], f"start {self._sent}", given["id"], given["ts"]
-        )
-        return self._run(self.engine.create(spec, [wired], f"start {self._sent}", given["ts"] * MILLISECOND))
+        given = self._wired(event, f"start({spec.id})")
+        return self._run(self.engine.answers.start(spec, given, f"start {self._sent}"))
 
-    def run(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Any:
+    def run(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Any:
         """``start(...).wait()``: the result of the run."""
         return self.start(function, event).wait()
 

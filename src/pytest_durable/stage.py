@@ -9,7 +9,7 @@ from . import scripts as s
 from ._core import chance
 from ._core.bus import BusEvent
 from ._core.commands import INFER, RUN, SEND
-from ._core.errors import InjectedError, UsageError
+from ._core.errors import InjectedError, UsageError, WorkerCrashError
 from ._core.happenings import NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
 from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
@@ -66,7 +66,7 @@ class TestStage:
         elapsed = action.elapsed if action is not None else 0
         verdict, rule = fault or (OK, None)
         if verdict == f.CRASH_BEFORE or kind == s.CRASH_BEFORE:
-            return Result(CRASH, self.engine.crash(run, entry, "before"), elapsed)
+            return Result(CRASH, _crash(run, entry, "before"), elapsed)
         if verdict == f.STEP_ERROR:
             message = f"injected by {rule!r}"
             return Result(ERROR, InjectedError(message), elapsed)
@@ -74,7 +74,7 @@ class TestStage:
         result.elapsed += elapsed + (rule.length if rule is not None and verdict == f.SLOW else 0)
         lost = verdict in {f.CRASH_AFTER, f.LOST} or kind == s.CRASH_AFTER
         if lost and result.kind == VALUE:
-            return Result(CRASH, self.engine.crash(run, entry, "after"), result.elapsed)
+            return Result(CRASH, _crash(run, entry, "after"), result.elapsed)
         return result
 
     def _perform(self, run: RunState, entry: Entry, action: s.Action | None) -> Result:
@@ -264,3 +264,9 @@ class TestStage:
             for number, (kind, what, data, after) in enumerate(reaction.parts):
                 who = f"{run.id} {entry.key} reaction {number}"
                 self.react(kind, what, data, self.world.now + after, who, run)
+
+
+def _crash(run: RunState, entry: Entry, when: str) -> WorkerCrashError:
+    """The error of an attempt that was lost."""
+    moment = "before it had its effect" if when == "before" else "after it had its effect and before it was recorded"
+    return WorkerCrashError(f"the worker was lost at step '{entry.key}' of {run.spec.id}, {moment}")

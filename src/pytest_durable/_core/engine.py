@@ -16,7 +16,6 @@ from .errors import (
     RunSizeError,
     StepSizeError,
     UsageError,
-    WorkerCrashError,
 )
 from .happenings import TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
@@ -70,6 +69,8 @@ class Engine:
         run.surroundings = self.surroundings
         self.runs.append(run)
         self.fact(run, "run.queued", "", {"function": spec.id})
+        if spec.flow is not None and not self.answers.gates.admit(run):
+            return run
         for cancel in spec.cancels:
             self.answers.listen_for_cancel(run, cancel)
         if spec.start_timeout is not None:
@@ -87,14 +88,16 @@ class Engine:
     def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> Happening:
         """Make a request due."""
         run = item.run
+        serve = self._request if run.spec.flow is None else self.answers.gates.turns.expect(item, at)
         happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, item,
-                              lambda: self._request(item), owner=run.due)  # fmt: skip
+                              lambda: serve(item), owner=run.due)  # fmt: skip
         return self.world.push(happening, first=first)
 
     def _go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
         world = self.world
-        if self.current is run and world.calm and not world.alive and not world.floating:
+        calm = world.calm and run.spec.flow is None
+        if self.current is run and calm and not world.alive and not world.floating:
             # Nothing else can happen before it, so it is no choice, and needs no happening of its own.
             self._follows = True
             return
@@ -294,6 +297,8 @@ class Engine:
             entry.in_flight = True
             ends = Happening(world.now + result.elapsed, TIMER, "end", run, f"{entry.key} {item.attempt}",
                              lambda: self._attempted(item, entry, result), owner=run.due)  # fmt: skip
+            if run.spec.flow is not None:
+                self.answers.gates.turns.stays(item, ends)
             world.push(ends)
         else:
             self._attempted(item, entry, result)
@@ -434,8 +439,7 @@ class Engine:
         if run.live is not None:
             run.spec.host.drop(run)
         self._announce(run)
-        if run.parent is not None:
-            self.answers.answer_parent(run, *run.parent)
+        self.answers.ended(run)
 
     def _announce(self, run: RunState) -> None:
         """The system events of an end. A run that such an event started emits none, so there is no recursion."""
@@ -476,13 +480,6 @@ class Engine:
     def fact(self, run: RunState, what: str, step: str, rest: Any) -> None:
         """Add a fact to the history of a run."""
         run.facts.append((self.world.now, what, step, rest))
-
-    def crash(self, run: RunState, entry: Entry, when: str) -> WorkerCrashError:
-        """The error of an attempt that was lost."""
-        moment = (
-            "before it had its effect" if when == "before" else "after it had its effect and before it was recorded"
-        )
-        return WorkerCrashError(f"the worker was lost at step '{entry.key}' of {run.spec.id}, {moment}")
 
 
 def is_retriable(error: BaseException) -> bool:

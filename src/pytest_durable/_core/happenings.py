@@ -37,6 +37,9 @@ WORDS = {
     "signal": "signal '{name}' arrives",
     "cancel": "{name} is cancelled",
     "cron": "cron starts {name}",
+    "debounce": "the debounce of {name} ends",
+    "batch": "the batch of {name} runs",
+    "turn": "the next in the queue of {name} has its turn",
     "again": "a request of {name} is delivered again",
 }
 

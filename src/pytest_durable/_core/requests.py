@@ -60,5 +60,15 @@ class Item:
         self.number = number
         self.retries: Entry | None = None
 
+    @property
+    def gone(self) -> bool:
+        """Its run is over, so it waits for nothing."""
+        return self.run.ended_at is not None
+
+    @property
+    def holder(self) -> RunState:
+        """In whose name it takes slots."""
+        return self.run
+
     def __str__(self) -> str:
         return f"{self.number}.{self.attempt}" if self.target is None else self.target.key

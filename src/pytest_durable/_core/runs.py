@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .commands import Answer, Command
+    from .flow import Flow
     from .happenings import Happening
     from .wire import Stored
 
@@ -97,6 +98,7 @@ class FunctionSpec:
         cancels: Sequence[CancelOn] = (),
         start_timeout: int | None = None,
         finish_timeout: int | None = None,
+        flow: Flow | None = None,
         on_failure: FunctionSpec | None = None,
         optimize_parallelism: bool = True,
         checkpointing: bool = False,
@@ -109,6 +111,7 @@ class FunctionSpec:
         self.cancels = tuple(cancels)
         self.start_timeout = start_timeout
         self.finish_timeout = finish_timeout
+        self.flow = flow
         self.on_failure = on_failure
         self.optimize_parallelism = optimize_parallelism
         self.checkpointing = checkpointing
@@ -260,6 +263,7 @@ class RunState:
         "started_at",
         "status",
         "surroundings",
+        "ticket",
         "timer",
     )
 
@@ -293,6 +297,8 @@ class RunState:
         self.facts: list[Fact] = []
         self.sent: list[Any] = []
         self.parent: tuple[RunState, Entry] | None = None
+        self.ticket: Any = None
+        """What flow control knows of the run, if its function has any."""
         self.live: Any = None
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
