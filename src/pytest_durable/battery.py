@@ -167,7 +167,7 @@ def crash_anywhere(subject: Subject) -> Verdict:
         crashed, again = subject.run(Follow(indices), faults=[crash()])
         wrong = _crash_difference(wanted, effects, outcome(again), keyed(crashed))
         if wrong:
-            verdict.violations.append(f"{wrong}\n  {story(crashed.world.choices.deviations)}\n{_at(crashed)}")
+            verdict.violations.append(f"{wrong}\n  {story(crashed)}\n{_at(crashed)}")
         else:
             survived += 1
     verdict.proved = f"{survived} of {points} crash points survived"
@@ -305,7 +305,7 @@ def _lost_wakeups(simulation: Simulation, run: Run, woken: set[str], lost: list[
             if event.name == command.event and early and command.matches(event.wire, 0) is None:
                 lost.append(
                     f"the event {event.name!r} that '{entry.key}' waits for came before the wait was registered, "
-                    f"and was lost: {story(simulation.world.choices.deviations)}. Register the wait together with what "
+                    f"and was lost: {story(simulation)}. Register the wait together with what "
                     "asks for the answer: asyncio.gather(ctx.step.wait_for_event(...), ctx.step.send_event(...))\n"
                     f"{_at(simulation)}"
                 )
@@ -377,7 +377,7 @@ def duplicate_delivery(subject: Subject) -> Verdict:
         if keyed(again) != effects:
             trial, base = Trial(again, None), Trial(simulation, None)
             verdict.violations.append(
-                f"a request that was delivered again had effects\n  {story(again.world.choices.deviations)}\n"
+                f"a request that was delivered again had effects\n  {story(again)}\n"
                 f"{difference(trial, base)}\n{_at(again)}"
             )
     verdict.proved = "; ".join([*parts, f"{delivered} requests delivered again"])

@@ -365,6 +365,23 @@ SAMPLERS: dict[str, Any] = {
 PORTFOLIO = ("pct", "sparse", "random", "pct 3")
 
 
+class Once:
+    """The default order, and nothing else."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.pruned = 0
+
+    def next(self) -> Follow | None:
+        """The default order, once."""
+        return None if self.complete else Follow(())
+
+    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+        """That was it."""
+        del pruned, events_were_read
+        self.complete = True
+
+
 class Singles:
     """The default order, and then every single deviation from it."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from ._core.choices import First, Replay
+from ._core.choices import First
 from ._core.errors import UnusedScriptError
-from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
+from .choosers import Follow, NondeterministicScenarioError, Once, Pruned, search_for
+from .examples import DEFAULT, Pinned, replaying
 from .exploration import FAILING, Explorer, Report, Trial, simulate, story
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Turns:
     Attributes:
         simulation: the simulation of the latest execution.
         report: what the exploration found; None without one.
-        story, schedule: the failing schedule in words, and the line that replays it.
+        schedule, example: the failing schedule, as text and by names.
     """
 
     def __init__(self, item: pytest.Item, settings: Settings) -> None:
@@ -33,18 +34,19 @@ class Turns:
         self.settings = settings
         self.simulation: Simulation | None = None
         self.report: Report | None = None
-        self.story = ""
         self.schedule = ""
+        self.example = ""
         self.difference = ""
         self.scripts: dict[str, bool] = {}
         self.chooser: Any = None
         self._search: Any = None
         if settings.schedule is not None:
-            self.chooser = Replay(settings.schedule)
-        elif settings.explore:
+            self.chooser = replaying(settings.schedule)
+        elif settings.explore or settings.examples:
             seed = settings.simulation.get("seed", 0)
-            self.report = Report(settings.explore, settings.max_faults)
-            self._search = search_for(settings.explore, seed, settings.budget)
+            self.report = Report(settings.explore or "examples", settings.max_faults)
+            search = search_for(settings.explore, seed, settings.budget) if settings.explore else Once()
+            self._search = Pinned(settings.examples, search)
             self.chooser = self._search.next()
 
     @property
@@ -118,7 +120,7 @@ class Turns:
             self._judge_scripts()
             return
         failure = report.failures[-1]
-        self.schedule, self.difference = failure.schedule, failure.difference
+        self.schedule, self.example, self.difference = failure.schedule, failure.example, failure.difference
         if isinstance(found.error, NondeterministicScenarioError):
             raise found.error
         self.reset(Follow(found.schedule.indices))
@@ -139,14 +141,17 @@ class Turns:
     def tell(self) -> str:
         """The failing schedule for people, and the line that replays it."""
         simulation = self.simulation
-        deviations = simulation.world.choices.deviations if simulation is not None else []
-        schedule = self.schedule or (str(simulation.schedule) if simulation is not None else "")
-        lines = [story(deviations)]
+        if simulation is None:
+            return "no schedule was begun"
+        schedule = self.schedule or str(simulation.schedule)
+        lines = [story(simulation)]
         if self.difference:
             lines.append(self.difference)
         if self.report is not None:
             lines.append(str(self.report))
         lines.append(f"replay: pytest '{self.item.nodeid}' --durable-replay={schedule}")
+        if self.example not in {"", DEFAULT}:
+            lines.append(f"pin it: @pytest.mark.durable(examples=[{self.example!r}])")
         return "\n".join(lines)
 
 

@@ -15,6 +15,9 @@ from ._core.instants import Duration, duration
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ._core.bus import BusEvent
+    from ._core.runs import RunState
+
 CRASH_BEFORE, CRASH_AFTER, LOST, STEP_ERROR, SLOW = "crash before", "crash after", "lost", "step error", "slow"
 DUPLICATE, DUPLICATE_NEW_ID, DROP, DELAY = "duplicate", "duplicate under a new id", "drop", "delay"
 REDELIVER, CANCEL = "redeliver", "cancel"
@@ -33,6 +36,44 @@ EVENT_VERDICTS = {
     DELAY: "event '{event}' is late",
 }
 REQUEST_VERDICTS = {REDELIVER: "the request of step '{step}' is delivered again", CANCEL: "the run is cancelled"}
+
+
+WORDS = {**STEP_VERDICTS, **EVENT_VERDICTS, **REQUEST_VERDICTS}
+
+
+class Injection:
+    """An unpleasant option of a choice: what a fault makes possible for one attempt, event or request.
+
+    Attributes:
+        verdict: what may happen, a key of WORDS.
+        fault: the rule that makes it possible.
+        run, step, attempt: whom it befalls, if it is no event: a run, the key of a step or "", an attempt from 1 on.
+        event, at: the event that it befalls, and the instant at which it was due.
+    """
+
+    __slots__ = ("at", "attempt", "event", "fault", "run", "step", "verdict")
+
+    def __init__(
+        self,
+        verdict: str,
+        fault: Fault,
+        *,
+        run: RunState | None = None,
+        step: str = "",
+        attempt: int = 1,
+        event: BusEvent | None = None,
+        at: int = 0,
+    ) -> None:
+        self.verdict = verdict
+        self.fault = fault
+        self.run = run
+        self.step = step
+        self.attempt = attempt
+        self.event = event
+        self.at = at
+
+    def __str__(self) -> str:
+        return WORDS[self.verdict].format(step=self.step, event=self.event.name if self.event is not None else "")
 
 
 class Fault:

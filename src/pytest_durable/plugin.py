@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "durable(explore, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "
+        "durable(explore, examples, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "
         "limits): how the simulation of the fixture 'durable' is set up, and whether its schedules are explored",
     )
 
@@ -156,7 +156,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     learn(item.config)
     settings = settings_of(item)
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-        settings = replace(settings, explore=None)
+        settings = replace(settings, explore=None, examples=())
     item.stash[TURNS] = Turns(item, settings)
     item.stash[FAILED] = False
 
@@ -225,7 +225,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
                 write(folder, item.nodeid, turns, report)
     if report.when == "call" and turns.report is not None:
         # A plain attribute of a report crosses from the workers of xdist to the terminal.
-        report.__dict__["durable_exploration"] = (str(turns.report), turns.report.complete)
+        told = report.passed and not turns.report.complete and bool(turns.settings.explore)
+        report.__dict__["durable_exploration"] = (str(turns.report), told)
     return report
 
 
@@ -235,7 +236,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for reports in terminalreporter.stats.values():
         for report in reports:
             told = getattr(report, "durable_exploration", None)
-            if told is not None and (not told[1] or config.get_verbosity() > 0):
+            if told is not None and (told[1] or config.get_verbosity() > 0):
                 lines.append(f"{report.nodeid}: {told[0]}")
     if lines:
         terminalreporter.section("durable exploration")

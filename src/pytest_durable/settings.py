@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SIMULATION = ("start", "seed", "replay", "limits", "clock")
 """Arguments of the marker that the simulation takes."""
 
-EXPLORATION = ("explore", "faults", "max_schedules", "max_faults", "max_seconds")
+EXPLORATION = ("explore", "examples", "faults", "max_schedules", "max_faults", "max_seconds")
 """Arguments of the marker that are about exploration."""
 
 MOST = {"every": 10_000, "random": 200, "pct": 200}
@@ -27,6 +27,7 @@ class Settings:
 
     Attributes:
         explore: a strategy, or None for the default order alone.
+        examples: schedules by names, which are run first.
         faults: faults or their names.
         max_schedules, max_faults, max_seconds: the budget.
         schedule: the only schedule to run (``--durable-replay``), or None.
@@ -34,6 +35,7 @@ class Settings:
     """
 
     explore: Any = None
+    examples: tuple[str, ...] = ()
     faults: tuple[Any, ...] = ()
     max_schedules: int = 0
     max_faults: int = 1
@@ -60,6 +62,7 @@ def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
         raise UsageError(msg)
     settings = Settings(
         explore=marker.get("explore") or None,
+        examples=_tuple(marker.get("examples", ()), "examples"),
         faults=_tuple(marker.get("faults", ()), "faults"),
         max_schedules=_number(marker.get("max_schedules", 0), "max_schedules", 0),
         max_faults=_number(marker.get("max_faults", 1), "max_faults", 0),

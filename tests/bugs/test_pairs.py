@@ -116,6 +116,18 @@ def test_the_replay_line_shows_the_same_failure(pytester, name):
     assert story(second).splitlines()[0] == told.splitlines()[0]
 
 
+@pytest.mark.parametrize("name", REPLAYED)
+def test_the_example_shows_the_same_failure(pytester, name):
+    """The names under the story, given to pytest in place of the schedule, fail with the same message."""
+    path = FOLDER / f"bug_{name}.py"
+    first = execute(pytester, path)["test_bug"]
+    example = ast.literal_eval(re.search(r"examples=\[(.*)\]", story(first))[1])
+
+    second = execute(pytester, path, f"{path}::test_bug", f"--durable-replay={example}")["test_bug"]
+
+    assert without_addresses(failure(second)) == without_addresses(failure(first))
+
+
 def without_addresses(message):
     """A message without the addresses of objects in it."""
     return re.sub(r"0x[0-9a-f]+", "0x", message)

@@ -9,9 +9,10 @@ import os
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_durable import StepError, durable_function
+from pytest_durable import ANYTIME, StepError, between, durable_function
 from pytest_durable._core.choices import Replay
 from pytest_durable.choosers import Every, Pruned, Sampler, derived
+from pytest_durable.examples import Example, Naming, parse
 from pytest_durable.exploration import Explorer, Report, Trial, simulate
 
 KEYS = ("x", "y", None)
@@ -152,3 +153,22 @@ def test_the_same_schedule_gives_the_same_history(programs, sends, faults, seed)
     replay = Replay(drawn[0])
     assert once(replay) == drawn
     replay.finish()
+
+
+@GENERATED
+@given(
+    seed=st.integers(0, 1000),
+    late=st.lists(st.tuples(st.sampled_from(("e", "f")), st.sampled_from((ANYTIME, between(0, 60_000)))), max_size=2),
+    faults=st.sampled_from(((), ("lost_ack", "crash"), ("duplicate_event", "cancellation", "redelivery", "slow_step"))),
+    programs=worlds["programs"],
+    sends=worlds["sends"],
+)
+def test_the_names_of_a_schedule_say_all_of_it(programs, sends, late, faults, seed):
+    """The rules that a drawn schedule is turned into, as text, lead to that schedule and to its histories."""
+    _, once = execution(programs, sends + late, faults)
+    naming = Naming(Sampler(derived(seed, "names")))
+    drawn = once(naming)
+    text = "; ".join(map(str, naming.rules)) or "default order"
+    example = Example(parse(text), text)
+    assert once(example) == drawn
+    example.finish()
