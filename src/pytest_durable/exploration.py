@@ -36,6 +36,9 @@ real_clock = time.perf_counter
 FAILING: tuple[type[BaseException], ...] = (Exception, Failed)
 """What fails a scenario: any exception, and what ``pytest.fail`` raises."""
 
+ENDING: tuple[type[BaseException], ...] = (*FAILING, Pruned)
+"""What ends an execution: a failure, or that it is left early."""
+
 
 class Trial:
     """One execution of a scenario.
@@ -201,14 +204,18 @@ class Report:
     def __str__(self) -> str:
         count = f"explored {self.schedules} schedule{'s' * (self.schedules != 1)}"
         details = f"{self.distinct} distinct, {self.pruned} left early as repetitions"
-        faults = f", for at most {self.max_faults} fault{'s' * (self.max_faults != 1)} in one schedule"
-        bounds = faults if self.with_faults else ""
         if self.stopped == FOUND:
             what = f"the example {self.failed_example!r}" if self.failed_example else "one"
-            return f"{count} ({details}), until {what} failed{bounds}"
+            return f"{count} ({details}), until {what} failed{self.bounds}"
         word = "complete" if self.complete else f"incomplete ({self.stopped or 'sampling never is'})"
         found = f"{len(self.failures)} failing" if self.failures else "none fails"
-        return f"{count} ({details}), {word}{bounds}: {found}"
+        return f"{count} ({details}), {word}{self.bounds}: {found}"
+
+    @property
+    def bounds(self) -> str:
+        """For which faults the report speaks, in words."""
+        faults = f", for at most {self.max_faults} fault{'s' * (self.max_faults != 1)} in one schedule"
+        return faults if self.with_faults else ""
 
     def __repr__(self) -> str:
         return f"<Report: {self}>"
@@ -222,6 +229,7 @@ class Explorer:
         search: what to try next.
         report: where to count.
         max_schedules, max_seconds: the budget.
+        progress: is told after every execution what was found so far, and how many executions were left early.
     """
 
     def __init__(
@@ -232,7 +240,7 @@ class Explorer:
         *,
         max_schedules: int,
         max_seconds: float | None = None,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[Report, int], None] | None = None,
     ) -> None:
         self.execute = execute
         self.search = search
@@ -290,8 +298,8 @@ class Explorer:
             self.seen.add(str(trial.schedule))
             if trial.error is None:
                 self.passing = trial
-        if self.progress is not None and self.report.schedules % 500 == 0:
-            self.progress(f"{self.report.schedules} schedules")
+        if self.progress is not None:
+            self.progress(self.report, self.search.pruned)
 
     def _bound(self, executions: int, seconds: float) -> str:
         if self.search.complete:

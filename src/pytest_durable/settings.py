@@ -10,6 +10,8 @@ from ._core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .shares import Share
+
 SIMULATION = ("start", "seed", "replay", "limits", "clock")
 """Arguments of the marker that the simulation takes."""
 
@@ -30,6 +32,7 @@ class Settings:
         examples: schedules by names, which are run first.
         faults: faults or their names.
         max_schedules, max_faults, max_seconds: the budget.
+        share: the share of the search that is this item's, or None for all of it.
         schedule: the only schedule to run (``--durable-replay``), or None.
         simulation: arguments of ``Simulation``.
     """
@@ -40,13 +43,15 @@ class Settings:
     max_schedules: int = 0
     max_faults: int = 1
     max_seconds: float | None = None
+    share: Share | None = None
     schedule: str | None = None
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def budget(self) -> int:
         """How many schedules to run at most."""
-        return self.max_schedules or MOST.get(self.explore, MOST_OTHERWISE)
+        whole = self.max_schedules or MOST.get(self.explore, MOST_OTHERWISE)
+        return whole if self.share is None else self.share.budget(whole)
 
 
 def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:

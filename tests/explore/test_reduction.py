@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from pytest_durable import ANYTIME, StepError, between, durable_function
 from pytest_durable._core.choices import Replay
-from pytest_durable.choosers import Every, Pruned, Sampler, derived
+from pytest_durable.choosers import Every, Pruned
 from pytest_durable.examples import Example, Naming, parse
 from pytest_durable.exploration import Explorer, Report, Trial, simulate
+from pytest_durable.samplers import Sampler, derived
+from pytest_durable.shares import Share
 
 KEYS = ("x", "y", None)
 EXAMPLES = int(os.environ.get("DURABLE_EXAMPLES", "25"))
@@ -172,3 +174,20 @@ def test_the_names_of_a_schedule_say_all_of_it(programs, sends, late, faults, se
     example = Example(parse(text), text)
     assert once(example) == drawn
     example.finish()
+
+
+@GENERATED
+@given(of=st.integers(2, 4), **worlds)
+def test_all_shares_together_find_the_outcomes_of_all_orders(programs, sends, faults, of):
+    """Each share of the reduced search is complete for its own, and together they reach every outcome."""
+    outcomes, _ = execution(programs, sends, faults)
+    everything, unreduced = outcomes(Every(reduce=False), most=MOST)
+    assume(unreduced.complete)
+    found = set()
+    for number in range(of):
+        search = Every()
+        search.take(Share(number, of))
+        seen, report = outcomes(search)
+        assert report.complete
+        found |= seen
+    assert found == everything
