@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from .exploration import real_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import pytest
 
@@ -22,13 +24,22 @@ class Progress:
 
     Args:
         reporter: pytest's terminal reporter.
+        uncaptured: a context manager in which output reaches the terminal.
         name: the item that is explored.
         budget: how many schedules it is run under at most.
         clock: real seconds.
     """
 
-    def __init__(self, reporter: Any, name: str, budget: int, clock: Callable[[], float] = real_clock) -> None:
+    def __init__(
+        self,
+        reporter: Any,
+        name: str,
+        budget: int,
+        uncaptured: Callable[[], AbstractContextManager[None]] = nullcontext,
+        clock: Callable[[], float] = real_clock,
+    ) -> None:
         self.reporter = reporter
+        self.uncaptured = uncaptured
         self.name = name
         self.budget = budget
         self.clock = clock
@@ -40,19 +51,21 @@ class Progress:
         if now - self.last < SECONDS:
             return
         self.last = now
-        self.reporter.ensure_newline()
-        self.reporter.write_line(
-            f"{self.name}: {report.schedules:,} schedules of at most {self.budget:,}, {pruned:,} left early, "
-            f"in {now - self.began:.0f} s"
-        )
+        with self.uncaptured():
+            self.reporter.ensure_newline()
+            self.reporter.write_line(
+                f"{self.name}: {report.schedules:,} schedules of at most {self.budget:,}, {pruned:,} left early, "
+                f"in {now - self.began:.0f} s"
+            )
 
 
 def progress_of(item: pytest.Item, budget: int) -> Progress | None:
     """The progress of an item, if somebody looks at a terminal."""
-    reporter = item.config.pluginmanager.get_plugin("terminalreporter")
+    plugins = item.config.pluginmanager
+    reporter, capture = plugins.get_plugin("terminalreporter"), plugins.get_plugin("capturemanager")
     if reporter is None or not reporter.isatty or item.config.get_verbosity() < 0:
         return None
-    return Progress(reporter, item.nodeid, budget)
+    return Progress(reporter, item.nodeid, budget, capture.global_and_fixture_disabled if capture else nullcontext)
 
 
 def section(report: Report) -> str:

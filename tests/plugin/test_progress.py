@@ -20,7 +20,7 @@ class Reporter:
 def test_a_line_comes_when_the_last_one_is_old():
     """Silence lasts for some seconds at the most, and each line stands on a line of its own."""
     reporter, now, report = Reporter(), [0.0], Report("every", 1)
-    progress = Progress(reporter, "test_shop", 10_000, lambda: now[0])
+    progress = Progress(reporter, "test_shop", 10_000, clock=lambda: now[0])
     for number in range(4):
         now[0] = number * SECONDS / 2
         report.schedules = 1000 * number
