@@ -9,7 +9,7 @@ from . import scripts as s
 from ._core import chance
 from ._core.bus import BusEvent
 from ._core.commands import INFER, RUN, SEND
-from ._core.errors import InjectedError, UsageError
+from ._core.errors import InjectedError, UsageError, WorkerCrashError
 from ._core.happenings import NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
 from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
@@ -74,8 +74,14 @@ class TestStage:
         result.elapsed += elapsed + (rule.length if rule is not None and verdict == f.SLOW else 0)
         lost = verdict in {f.CRASH_AFTER, f.LOST} or kind == s.CRASH_AFTER
         if lost and result.kind == VALUE:
-            return Result(CRASH, self.engine.crash(run, entry, "after"), result.elapsed)
+            error = self._lost_answer(run, entry) if verdict == f.LOST else self.engine.crash(run, entry, "after")
+            return Result(CRASH, error, result.elapsed)
         return result
+
+    @staticmethod
+    def _lost_answer(run: RunState, entry: Entry) -> WorkerCrashError:
+        where = f"step '{entry.key}' of {run.spec.id}"
+        return WorkerCrashError(f"the answer of {where} was lost, after it had its effect and before it was recorded")
 
     def _perform(self, run: RunState, entry: Entry, action: s.Action | None) -> Result:
         command: Any = entry.command
