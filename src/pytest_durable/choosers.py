@@ -335,6 +335,19 @@ class Recording(Follow):
         return super().choose(label, options)
 
 
+class Labelled(Recording):
+    """Remembers what the choices were about."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        super().__init__(indices)
+        self.labels: list[tuple[str, int]] = []
+
+    def choose(self, label: str, options: Sequence[object]) -> int:
+        """The next index."""
+        self.labels.append((label, len(options)))
+        return super().choose(label, options)
+
+
 class Pipeline:
     """What ``explore=True`` means: default order, single deviations, all orders in half the budget, then sampling."""
 

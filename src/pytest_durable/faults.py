@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CRASH_BEFORE, CRASH_AFTER, LOST, STEP_ERROR, SLOW = "crash before", "crash after", "lost", "step error", "slow"
 DUPLICATE, DUPLICATE_NEW_ID, DROP, DELAY = "duplicate", "duplicate under a new id", "drop", "delay"
-REDELIVER, CANCEL = "redeliver", "cancel"
+REDELIVER, CANCEL, CRASH_END = "redeliver", "cancel", "crash at the end"
 
 STEP_VERDICTS = {
     CRASH_BEFORE: "crash before step '{step}' has its effect",
@@ -35,7 +35,11 @@ EVENT_VERDICTS = {
     DROP: "event '{event}' is lost",
     DELAY: "event '{event}' is late",
 }
-REQUEST_VERDICTS = {REDELIVER: "the request of step '{step}' is delivered again", CANCEL: "the run is cancelled"}
+REQUEST_VERDICTS = {
+    REDELIVER: "the request of step '{step}' is delivered again",
+    CANCEL: "the run is cancelled",
+    CRASH_END: "crash after the body has returned and before that is recorded",
+}
 
 
 WORDS = {**STEP_VERDICTS, **EVENT_VERDICTS, **REQUEST_VERDICTS}
@@ -143,8 +147,12 @@ def step_error(
 
 
 def crash(when: str | None = None, *, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
-    """The worker dies "before" a step has its effect or "after" it and before it is recorded; None for either."""
-    verdicts = {None: (CRASH_BEFORE, CRASH_AFTER), "before": (CRASH_BEFORE,), "after": (CRASH_AFTER,)}
+    """The worker dies "before" a step has its effect or "after" it and before it is recorded; None for either.
+
+    "after" is also after the body has returned and before that is recorded, unless a step is named.
+    """
+    after = (CRASH_AFTER,) if step is not None else (CRASH_AFTER, CRASH_END)
+    verdicts = {None: (CRASH_BEFORE, *after), "before": (CRASH_BEFORE,), "after": after}
     if when not in verdicts:
         msg = f'crash(when={when!r}); say "before", "after" or nothing for either'
         raise UsageError(msg)

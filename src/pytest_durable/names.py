@@ -36,6 +36,7 @@ FAULT_NAMES = {
     "delay": "delay event {event}",
     "redeliver": "redeliver step {step} of {run}",
     "cancel": "cancel {run} at {happening}",
+    "crash at the end": "crash at the end of {run}",
 }
 """The names of faults, by verdict."""
 
@@ -202,6 +203,7 @@ def injection_told(injection: Injection, simulation: Simulation) -> str:
     if injection.verdict == CANCEL:
         where = f"after '{injection.step}'" if injection.step else "before its first step"
         return f"{run_told(run, simulation)} is cancelled {where}"
-    if sum(injection.step in one.entries for one in simulation.engine.runs) > 1:
+    step = injection.step
+    if sum((step in one.entries) if step else one.spec is run.spec for one in simulation.engine.runs) > 1:
         text += f" ({run_told(run, simulation)})"
     return f"{text}, at attempt {injection.attempt}" if injection.attempt > 1 else text

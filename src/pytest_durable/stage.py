@@ -220,6 +220,18 @@ class TestStage:
         self.engine.cancel(run, "the fault 'cancellation' befell it")
         return False
 
+    def ended(self, item: Item) -> WorkerCrashError | None:
+        """Let a crash befall a body that has returned, before that is recorded."""
+        run = item.run
+        options = [
+            f.Injection(f.CRASH_END, fault, run=run, attempt=item.attempt + 1)
+            for fault in self.faults.open()
+            if f.CRASH_END in fault.verdicts and fault.concerns(run.spec.id, "", "")
+        ]
+        if self._inject(f"the end of {run.name}", options) is None:
+            return None
+        return WorkerCrashError(f"the worker was lost at the end of {run.spec.id}, before its result was recorded")
+
     def after(self, item: Item) -> None:
         """Let a recorded request be delivered once more."""
         run = item.run

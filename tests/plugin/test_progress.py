@@ -54,7 +54,7 @@ def test_an_explored_item_has_a_section(pytester):
     pytester.makepyfile(EXPLORED)
     result = pytester.runpytest_subprocess("-rP")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*durable exploration*", "explored 3 schedules*, complete, for at most 1 fault*"])
+    result.stdout.fnmatch_lines(["*durable exploration*", "explored 4 schedules*, complete, for at most 1 fault*"])
 
 
 def test_a_pipe_gets_no_progress(pytester):
