@@ -10,6 +10,7 @@ import ast
 import inspect
 import textwrap
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SEEDLESS = (bool, int, float, complex)
 """Types whose hash is the same in every process."""
 
-PLAIN = (str, bytes, bool, int, float, type(None))
+PLAIN = (str, bytes, bool, int, float, type(None), list, tuple, dict)
 MAKES_SETS = "make_set_in_another_order"
 
 
@@ -46,7 +47,11 @@ class _Kind(type):
 
 def _other_way_round(elements: Iterator[Any]) -> Iterator[Any]:
     listed = list(elements)
-    return iter(listed if all(type(one) in SEEDLESS for one in listed) else listed[::-1])
+    return iter(listed if all(map(_is_seedless, listed)) else listed[::-1])
+
+
+def _is_seedless(value: object) -> bool:
+    return type(value) in SEEDLESS or (type(value) is tuple and all(map(_is_seedless, value)))
 
 
 class OtherSet(set, metaclass=_Kind):  # type: ignore[type-arg]  # of anything
@@ -113,6 +118,7 @@ def rebuilt(function: FunctionType) -> FunctionType:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         (definition,) = tree.body
         if isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            ast.increment_lineno(definition, function.__code__.co_firstlineno - 1)
             return _compiled(function, definition)
     return function
 
@@ -170,15 +176,26 @@ def asks(answer: Any) -> list[tuple[str, str]]:
 
 def _arguments(command: Any) -> str:
     if isinstance(command, Send):
-        return repr([(event["name"], event["data"]) for event in command.events])
+        return ", ".join(_text([event["name"], event["data"]]) for event in command.events)
     if not isinstance(command, Execute):
         return ""
     handler = command.handler
     values = [*command.args, *command.kwargs.values(), *(getattr(handler, "__defaults__", None) or ())]
+    if isinstance(handler, partial):
+        values += [*handler.args, *handler.keywords.values()]
     for cell in getattr(handler, "__closure__", None) or ():
         with suppress(ValueError):  # not yet filled
             values.append(cell.cell_contents)
-    return ", ".join(repr(value) for value in values if type(value) in PLAIN)
+    return ", ".join(_text(value) for value in values if type(value) in PLAIN)
+
+
+def _text(value: Any) -> str:
+    """A value as text; a collection without its order, as a step that is given all of a set may take it as it comes."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(sorted(f"{_text(key)}: {_text(part)}" for key, part in value.items())) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(sorted(map(_text, value))) + "]"
+    return repr(value) if type(value) in PLAIN else type(value).__name__
 
 
 def order_of_sets(simulation: Simulation, state: RunState, limit: int) -> str:

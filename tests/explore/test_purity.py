@@ -4,11 +4,12 @@
 import os
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pytest_durable import Context, DurabilityError, checks, durable_function
+from pytest_durable import Context, DurabilityError, Event, checks, durable_function
 
 SHARED = random.Random(5)
 
@@ -97,6 +98,18 @@ def closure(ctx):
         ctx.step.run("write", lambda: f"wrote to {who}")  # noqa: B023 - called at once
 
 
+@durable_function("partial")
+async def partly(ctx: Context):
+    for who in {*ctx.event.data["who"]}:
+        await ctx.step.run("write", partial(len, {"to": who}))
+
+
+@durable_function("sent")
+async def sent(ctx: Context):
+    for who in set(ctx.event.data["who"]):
+        await ctx.step.send_event("tell", Event("told", {"who": who}))
+
+
 def nested():
     suffix = "!"
 
@@ -108,10 +121,20 @@ def nested():
     return ids
 
 
-@pytest.mark.parametrize("function", [called, braces, closure, nested()], ids=lambda function: function.id)
+@pytest.mark.parametrize(
+    "function", [called, braces, closure, partly, sent, nested()], ids=lambda function: function.id
+)
 def test_the_order_of_a_set_is_seen(function):
     """Steps that follow the order of a set of text would be others in another process."""
     with pytest.raises(DurabilityError, match="in another order, as they are in a process with another hash seed"):
+        checks.check_durable(function, {"who": WHO}, only=["replay_determinism"])
+
+
+def test_a_finding_names_the_line_of_the_author():
+    """Where the order of a set decides the ids, the line of the step is the line in the file."""
+    function = nested()
+    line = function.body.__code__.co_firstlineno + 3
+    with pytest.raises(DurabilityError, match=f"{Path(__file__).name}:{line}"):
         checks.check_durable(function, {"who": WHO}, only=["replay_determinism"])
 
 
