@@ -16,12 +16,13 @@ from ._core.commands import TIMER_OP, WAIT, Raised, Returned
 from ._core.errors import BoundReachedError, LimitError, NonDeterminismError, UsageError
 from ._core.instants import DAY, HOUR, MINUTE, SECOND, as_datetime, duration_text
 from ._core.results import VALUE
-from .choosers import Every, Follow, Pruned, Recording
+from .choosers import Every, Follow, Labelled, Pruned
 from .events import Event
 from .exploration import Explorer, Report, Trial, difference, simulate, story
 from .faults import crash, redelivery
 from .invocation import source_of
 from .purity import Watch, watching
+from .reordering import order_of_sets
 from .simulation import Simulation
 
 if TYPE_CHECKING:
@@ -132,6 +133,10 @@ def replay_determinism(subject: Subject) -> Verdict:
                 if wrong:
                     verdict.violations.append(wrong)
                     return verdict
+            wrong = order_of_sets(simulation, state, limit)
+            if wrong:
+                verdict.violations.append(wrong)
+                return verdict
             prefixes += 1
     finally:
         random.setstate(generator)
@@ -165,12 +170,12 @@ def crash_anywhere(subject: Subject) -> Verdict:
         return verdict
     wanted, effects = outcome(run), keyed(simulation)
     points = survived = 0
-    for indices in _deviations(subject, [crash()], "the attempt at"):
+    for indices in _deviations(subject, [crash()], "the attempt at", "the end of"):
         points += 1
         crashed, again = subject.run(Follow(indices), faults=[crash()])
         wrong = _crash_difference(wanted, effects, outcome(again), keyed(crashed))
         if wrong:
-            verdict.violations.append(f"{wrong}\n  {story(crashed.world.choices.deviations)}\n{_at(crashed)}")
+            verdict.violations.append(f"{wrong}\n  {story(crashed)}\n{_at(crashed)}")
         else:
             survived += 1
     verdict.proved = f"{survived} of {points} crash points survived"
@@ -194,29 +199,16 @@ def _crash_difference(wanted: Any, effects: Any, had: Any, recorded: Any) -> str
     return ""
 
 
-def _deviations(subject: Subject, faults: list[Any], label: str) -> list[list[int]]:
-    """For every choice of this label in the default order: the schedules that deviate there alone."""
+def _deviations(subject: Subject, faults: list[Any], *labels: str) -> list[list[int]]:
+    """For every choice of these labels in the default order: the schedules that deviate there alone."""
     chooser = Labelled([])
     subject.run(chooser, faults=faults)
     return [
         [0] * position + [index]
         for position, (said, count) in enumerate(chooser.labels)
-        if said.startswith(label)
+        if said.startswith(labels)
         for index in range(1, count)
     ]
-
-
-class Labelled(Recording):
-    """Remembers what the choices were about."""
-
-    def __init__(self, indices: list[int]) -> None:
-        super().__init__(indices)
-        self.labels: list[tuple[str, int]] = []
-
-    def choose(self, label: str, options: Any) -> int:
-        """The next index."""
-        self.labels.append((label, len(options)))
-        return super().choose(label, options)
 
 
 def impure_body(subject: Subject) -> Verdict:
@@ -308,7 +300,7 @@ def _lost_wakeups(simulation: Simulation, run: Run, woken: set[str], lost: list[
             if event.name == command.event and early and command.matches(event.wire, 0) is None:
                 lost.append(
                     f"the event {event.name!r} that '{entry.key}' waits for came before the wait was registered, "
-                    f"and was lost: {story(simulation.world.choices.deviations)}. Register the wait together with what "
+                    f"and was lost: {story(simulation)}. Register the wait together with what "
                     "asks for the answer: asyncio.gather(ctx.step.wait_for_event(...), ctx.step.send_event(...))\n"
                     f"{_at(simulation)}"
                 )
@@ -380,7 +372,7 @@ def duplicate_delivery(subject: Subject) -> Verdict:
         if keyed(again) != effects:
             trial, base = Trial(again, None), Trial(simulation, None)
             verdict.violations.append(
-                f"a request that was delivered again had effects\n  {story(again.world.choices.deviations)}\n"
+                f"a request that was delivered again had effects\n  {story(again)}\n"
                 f"{difference(trial, base)}\n{_at(again)}"
             )
     verdict.proved = "; ".join([*parts, f"{delivered} requests delivered again"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import chance, wire
 from .answers import Answers
-from .commands import EXECUTED, TIMER_OP, Asked, Command, Returned
+from .commands import EXECUTED, TIMER_OP, Asked, Command, Raised, Returned
 from .errors import (
     DurableError,
     LimitError,
@@ -27,7 +27,7 @@ from .runs import CANCELLED, COMPLETED, FAILED, RUNNING, Entry, Failure, Functio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .commands import Answer, Raised
+    from .commands import Answer
     from .requests import Stage
     from .wire import Stored
     from .world import World
@@ -148,10 +148,12 @@ class Engine:
             answer = host.invoke(run, target)
         if isinstance(answer, Asked):
             self._asked(item, answer)
-        elif isinstance(answer, Returned):
-            self._returned(item, answer.value)
-        else:
+        elif not isinstance(answer, Returned):
             self._raised(item, answer)
+        elif watched and (lost := self.stage.ended(item)) is not None:
+            self._raised(item, Raised(lost))
+        else:
+            self._returned(item, answer.value)
         if watched:
             # What befalls now is no part of the request any more.
             self.current = None

@@ -38,6 +38,10 @@ class Stage(Protocol):
         """Take note of a request that is about to be made; False if it is not to be made."""
         ...
 
+    def ended(self, item: Item) -> BaseException | None:
+        """Take note that the body has returned; an error if the answer is lost."""
+        ...
+
     def after(self, item: Item) -> None:
         """Take note of a request whose answer has been recorded."""
         ...

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .choices import ORDER, Choices, First
 from .errors import BoundReachedError
-from .happenings import RANKS
+from .happenings import RANKS, Moment
 from .instants import duration_text, instant_text
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class World:
                 self._land(floating)
             elif self.alive or now == opens:
                 floating.asked_at = now
-                moments = (f"{floating.happening} at {instant_text(now)}", f"{floating.happening} later")
+                moments = (Moment(floating.happening, now), Moment(floating.happening, None))
                 if self.choices.choose(f"the moment of {floating.happening}", moments) == 0:
                     self._land(floating)
 
