@@ -1,18 +1,22 @@
 """Released packages that do the same work, measured in the same process and in turn with the engine.
 
-Install them beside the package: ``inngest`` and ``aws-durable-execution-sdk-python-testing``. One that cannot be
-imported has a row that says so.
+    python benchmarks/peers.py [inngest] [aws] [simloop] [simloom]
+
+Install them beside the package: ``inngest``, ``aws-durable-execution-sdk-python-testing``, ``simloop`` and ``simloom``
+(these two from Python 3.12 on). One that cannot be imported has a row that says so.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import programs
-from measuring import Candidate, Row, factor, judged_at_least, least, plain, seconds, skipped, wall_clock
+import searching
+from measuring import Candidate, Row, factor, judged_at_least, least, plain, seconds, skipped, table, wall_clock
 
 from pytest_durable import Simulation
 
@@ -112,3 +116,25 @@ def over_aws(repeats: int) -> Row:
         return skipped(what, f"its package cannot be imported here: {error}", target)
     row = judged_at_least(what, other / mine, OVER_AWS, factor)
     return row._replace(measured=f"{row.measured}  ({seconds(other)} / {seconds(mine)})")
+
+
+PEERS: dict[str, Callable[[], list[Row]]] = {
+    "inngest": lambda: [over_mocked(4)],
+    "aws": lambda: [over_aws(4)],
+    "simloop": lambda: searching.peers(repeats=3, schedules=200, names=("simloop",)),
+    "simloom": lambda: searching.peers(repeats=3, schedules=200, names=("simloom",)),
+}
+
+
+def main() -> None:
+    """Measure the peers that are named, or all of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peers", nargs="*", help=", ".join(PEERS))
+    wanted = parser.parse_args().peers or list(PEERS)
+    if unknown := [name for name in wanted if name not in PEERS]:
+        parser.error(f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    print(table([row for name in wanted for row in PEERS[name]()]))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import programs
@@ -121,7 +121,10 @@ def simloom_search(schedules: int) -> Callable[[], object]:
     return search
 
 
-def peers(*, repeats: int, schedules: int) -> list[Row]:
+PEERS = {"simloop": simloop_search, "simloom": simloom_search}
+
+
+def peers(*, repeats: int, schedules: int, names: Sequence[str] = tuple(PEERS)) -> list[Row]:
     """Schedules a second against simloop and simloom, on the nearest equivalent program.
 
     simloop collects garbage in every run, which costs more the more modules are imported; the second row for each
@@ -129,7 +132,8 @@ def peers(*, repeats: int, schedules: int) -> list[Row]:
     """
     explore = explorer()
     result = []
-    for name, make in (("simloop", simloop_search), ("simloom", simloom_search)):
+    for name in names:
+        make = PEERS[name]
         what = f"schedules a second over {name}'s, {RACE}"
         target = f">= {factor(OVER_PEERS)}"
         if explore is None:

@@ -72,3 +72,9 @@ def test_the_scenarios_of_the_searches_run(steps, independent):
         programs.side_by_side(steps, independent=independent)(simulation)
         programs.race(simulation)
         assert [run.status for run in simulation.runs] == ["completed", "completed"]
+
+
+def test_the_queueing_programs_complete_all_their_runs():
+    """What is measured there is what happened: every event leads to a run that completes."""
+    queueing = load("queueing")
+    assert [program(40) for program in queueing.PROGRAMS] == [40, 40, 40, 40]

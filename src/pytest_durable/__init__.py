@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 _WHERE = {
     "._core.errors": (
         "BoundReachedError", "DurabilityError", "DurableError", "ExpressionError", "InjectedError",
-        "InvokeTimeoutError", "LimitError", "NonDeterminismError", "NonRetriableError", "NotSimulatedWarning",
-        "RetryAfterError",
+        "InvokeTimeoutError", "LimitError", "NonDeterminismError", "NonRetriableError", "RetryAfterError",
         "RunCancelled",
         "RunFailed", "RunSizeError", "RunStuck", "ScheduleError", "SerializationError", "SignalConflictError",
         "StepError", "StepLimitError", "StepSizeError", "UnusedScriptError", "UsageError", "WorkerCrashError",
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from ._core.errors import LimitError as LimitError
     from ._core.errors import NonDeterminismError as NonDeterminismError
     from ._core.errors import NonRetriableError as NonRetriableError
-    from ._core.errors import NotSimulatedWarning as NotSimulatedWarning
     from ._core.errors import RetryAfterError as RetryAfterError
     from ._core.errors import RunCancelled as RunCancelled
     from ._core.errors import RunFailed as RunFailed

@@ -16,11 +16,13 @@ from ._core.commands import TIMER_OP, WAIT, Raised, Returned
 from ._core.errors import BoundReachedError, LimitError, NonDeterminismError, UsageError
 from ._core.instants import DAY, HOUR, MINUTE, SECOND, as_datetime, duration_text
 from ._core.results import VALUE
-from .choosers import Every, Follow, Pruned, Recording
+from .choosers import Every, Follow, Labelled, Pruned
 from .events import Event
 from .exploration import Explorer, Report, Trial, difference, simulate, story
 from .faults import crash, redelivery
+from .invocation import source_of
 from .purity import Watch, watching
+from .reordering import order_of_sets
 from .simulation import Simulation
 
 if TYPE_CHECKING:
@@ -126,12 +128,16 @@ def replay_determinism(subject: Subject) -> Verdict:
             for variation in (1, 2):
                 random.seed(variation * 7919 + limit)
                 simulation._clock.show(simulation.world.now + variation * (DAY + HOUR + MINUTE + SECOND))  # noqa: SLF001
-                with simulation._drive():  # noqa: SLF001 - bodies run as they do in a drive
+                with simulation.driving:
                     answer, asked = state.spec.host.probe(state, limit)  # type: ignore[attr-defined]
                 wrong = _difference(run, limit, answer, asked)
                 if wrong:
                     verdict.violations.append(wrong)
                     return verdict
+            wrong = order_of_sets(simulation, state, limit)
+            if wrong:
+                verdict.violations.append(wrong)
+                return verdict
             prefixes += 1
     finally:
         random.setstate(generator)
@@ -145,7 +151,9 @@ def _difference(run: Run, limit: int, answer: Any, asked: int) -> str:
         return str(answer.error)
     complete = limit == len(state.stack)
     if complete and asked < len(state.asked):
-        return f"entered with all {limit} recorded steps, the body does not ask for '{state.asked[asked]}' any more"
+        return (
+            f"entered with all {limit} recorded steps, the body does not ask for '{list(state.asked)[asked]}' any more"
+        )
     if complete and isinstance(answer, Returned) and state.result is not None:
         recorded = run.result
         now = wire.copy(answer.value, f"the result of {run.function_id}")
@@ -163,12 +171,12 @@ def crash_anywhere(subject: Subject) -> Verdict:
         return verdict
     wanted, effects = outcome(run), keyed(simulation)
     points = survived = 0
-    for indices in _deviations(subject, [crash()], "the attempt at"):
+    for indices in _deviations(subject, [crash()], "the attempt at", "the end of"):
         points += 1
         crashed, again = subject.run(Follow(indices), faults=[crash()])
         wrong = _crash_difference(wanted, effects, outcome(again), keyed(crashed))
         if wrong:
-            verdict.violations.append(f"{wrong}\n  {story(crashed.world.choices.deviations)}\n{_at(crashed)}")
+            verdict.violations.append(f"{wrong}\n  {story(crashed)}\n{_at(crashed)}")
         else:
             survived += 1
     verdict.proved = f"{survived} of {points} crash points survived"
@@ -192,29 +200,16 @@ def _crash_difference(wanted: Any, effects: Any, had: Any, recorded: Any) -> str
     return ""
 
 
-def _deviations(subject: Subject, faults: list[Any], label: str) -> list[list[int]]:
-    """For every choice of this label in the default order: the schedules that deviate there alone."""
+def _deviations(subject: Subject, faults: list[Any], *labels: str) -> list[list[int]]:
+    """For every choice of these labels in the default order: the schedules that deviate there alone."""
     chooser = Labelled([])
     subject.run(chooser, faults=faults)
     return [
         [0] * position + [index]
         for position, (said, count) in enumerate(chooser.labels)
-        if said.startswith(label)
+        if said.startswith(labels)
         for index in range(1, count)
     ]
-
-
-class Labelled(Recording):
-    """Remembers what the choices were about."""
-
-    def __init__(self, indices: list[int]) -> None:
-        super().__init__(indices)
-        self.labels: list[tuple[str, int]] = []
-
-    def choose(self, label: str, options: Any) -> int:
-        """The next index."""
-        self.labels.append((label, len(options)))
-        return super().choose(label, options)
 
 
 def impure_body(subject: Subject) -> Verdict:
@@ -306,7 +301,7 @@ def _lost_wakeups(simulation: Simulation, run: Run, woken: set[str], lost: list[
             if event.name == command.event and early and command.matches(event.wire, 0) is None:
                 lost.append(
                     f"the event {event.name!r} that '{entry.key}' waits for came before the wait was registered, "
-                    f"and was lost: {story(simulation.world.choices.deviations)}. Register the wait together with what "
+                    f"and was lost: {story(simulation)}. Register the wait together with what "
                     "asks for the answer: asyncio.gather(ctx.step.wait_for_event(...), ctx.step.send_event(...))\n"
                     f"{_at(simulation)}"
                 )
@@ -378,7 +373,7 @@ def duplicate_delivery(subject: Subject) -> Verdict:
         if keyed(again) != effects:
             trial, base = Trial(again, None), Trial(simulation, None)
             verdict.violations.append(
-                f"a request that was delivered again had effects\n  {story(again.world.choices.deviations)}\n"
+                f"a request that was delivered again had effects\n  {story(again)}\n"
                 f"{difference(trial, base)}\n{_at(again)}"
             )
     verdict.proved = "; ".join([*parts, f"{delivered} requests delivered again"])
@@ -478,10 +473,10 @@ def id_stability(subject: Subject) -> Verdict:
 
         stage.attempt = remembered  # type: ignore[method-assign, assignment]
         again = subject.go(other)
-    had, has = run._state.asked, again._state.asked  # noqa: SLF001 - as above
+    had, has = list(run._state.asked), list(again._state.asked)  # noqa: SLF001 - as above
     position = next((i for i, (one, two) in enumerate(zip(had, has, strict=False)) if one != two), None)
     if position is not None:
-        source = run._state.sources[position]  # noqa: SLF001 - as above
+        source = source_of(run._state, had[position])  # noqa: SLF001 - as above
         verdict.violations.append(
             f"with the same results of steps, step {position + 1} is '{had[position]}' in one run and "
             f"'{has[position]}' in another, at {source}; an id must not contain the time, a run id or chance"

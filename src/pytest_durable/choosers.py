@@ -6,17 +6,17 @@ and shrinking are all the same to the engine: somebody who answers ``choose``.
 
 from __future__ import annotations
 
-from hashlib import blake2b
-from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._core.choices import ORDER
 from ._core.errors import DurabilityError, UsageError
+from .samplers import PORTFOLIO, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._core.happenings import Happening
+    from .shares import Share
 
 Key = tuple[str, str, str]
 Footprint = dict[str, str]
@@ -76,6 +76,7 @@ class Node:
     """A choice on the present path of the exhaustive search.
 
     Attributes:
+        mixed: options whose continuations this search, being one share of a search, has not all tried itself.
         keys: what the options are; equal in every execution that comes here.
         current: the index that is being explored.
         explored: options whose every continuation has been tried, with what they touched.
@@ -83,7 +84,7 @@ class Node:
         footprint: what the present option touched, in any of its executions.
     """
 
-    __slots__ = ("current", "explored", "footprint", "keys", "label", "sleep")
+    __slots__ = ("current", "explored", "footprint", "keys", "label", "mixed", "sleep")
 
     def __init__(self, label: str, keys: tuple[Any, ...], sleep: dict[Key, Footprint], current: int) -> None:
         self.label = label
@@ -92,6 +93,7 @@ class Node:
         self.current = current
         self.explored: dict[Any, Footprint] = {}
         self.footprint: Footprint = {}
+        self.mixed: set[Any] = set()
 
 
 class Every:
@@ -108,6 +110,11 @@ class Every:
         self.complete = False
         self.pruned = 0
         self.events_visible = False
+        self.share: Share | None = None
+
+    def take(self, share: Share) -> None:
+        """Try only the schedules whose first choices belong to this share."""
+        self.share = share
 
     def next(self) -> EveryChooser | None:
         """A chooser that follows the path and then takes the first options."""
@@ -125,9 +132,13 @@ class Every:
         while path:
             node = path[-1]
             if node.label == ORDER:
-                node.explored[node.keys[node.current]] = node.footprint
+                if self.share is not None and not self.share.has_all(*self._taken()):
+                    node.mixed.add(node.keys[node.current])
+                else:
+                    node.explored[node.keys[node.current]] = node.footprint
                 node.footprint = {}
-                left = [i for i, key in enumerate(node.keys) if key not in node.explored and key not in node.sleep]
+                gone = (node.explored, node.sleep, node.mixed)
+                left = [i for i, key in enumerate(node.keys) if not any(key in some for some in gone)]
             else:
                 left = [node.current + 1] if node.current + 1 < len(node.keys) else []
             if left:
@@ -135,6 +146,18 @@ class Every:
                 return
             path.pop()
         self.complete = True
+
+    def check_share(self) -> None:
+        """Leave an execution as soon as the path says that another share tries it.
+
+        Raises:
+            Pruned: it does.
+        """
+        if self.share is not None and self.share.refuses(*self._taken()):
+            raise Pruned
+
+    def _taken(self) -> tuple[list[int], list[int]]:
+        return [node.current for node in self.path], [len(node.keys) for node in self.path]
 
 
 class EveryChooser:
@@ -174,15 +197,19 @@ class EveryChooser:
         return node.current
 
     def _visit(self, label: str, keys: tuple[Any, ...], first: int) -> Node:
-        path, depth = self.search.path, self.depth
+        search, depth = self.search, self.depth
+        path = search.path
         self.depth = depth + 1
         if depth == len(path):
             node = Node(label, keys, self.sleep if label == ORDER else {}, first)
             path.append(node)
+            search.check_share()
             return node
         node = path[depth]
         if node.keys != keys or node.label != label:
             raise NondeterministicScenarioError(_difference(node, label, keys, depth))
+        if depth + 1 == len(path):
+            search.check_share()
         return node
 
     def happened(self, happening: Happening, footprint: Footprint) -> None:
@@ -237,132 +264,27 @@ def _difference(node: Node, label: str, keys: tuple[Any, ...], depth: int) -> st
     )
 
 
-# -- sampling ---------------------------------------------------------------------------------------------------------
-
-SELDOM = 0.25
-"""How often a sampler takes something else than the default at a choice that is not one of order."""
+# -- simple searches, and all in turn ---------------------------------------------------------------------------------
 
 
-def derived(seed: int, *who: object) -> Random:
-    """A random number generator of its own for whoever asks."""
-    return Random(blake2b(repr((seed, *who)).encode(), digest_size=16).digest())  # noqa: S311 - no secret
+class Once:
+    """The default order, and nothing else."""
 
-
-class Sampler:
-    """A base for choosers that draw; each execution has a generator of its own."""
-
-    def __init__(self, random: Random) -> None:
-        self.random = random
-
-    def choose(self, label: str, options: Sequence[Any]) -> int:
-        """Draw an order, or now and then something else than the default."""
-        if label == ORDER:
-            return self.order(options)
-        if self.random.random() < SELDOM:
-            return self.random.randrange(1, len(options))
-        return 0
-
-    def order(self, options: Sequence[Any]) -> int:
-        """Draw one of the happenings."""
-        return self.random.randrange(len(options))
-
-
-class Pct(Sampler):
-    """Priorities instead of single draws: a bug that needs ``depth`` ordered happenings is found with a known chance.
-
-    Whoever happens (a run, an event) gets a random priority and the highest goes first; at ``depth - 1`` random places
-    the one that would go first is put last.
-    """
-
-    def __init__(self, random: Random, depth: int, length: int) -> None:
-        super().__init__(random)
-        self.priorities: dict[str, float] = {}
-        self.changes = {random.randrange(max(1, length)) for _ in range(depth - 1)}
-        self.position = 0
-
-    def order(self, options: Sequence[Any]) -> int:
-        """The option with the highest priority."""
-        names = [_who(option) for option in options]
-        for name in names:
-            if name not in self.priorities:
-                self.priorities[name] = 1 + self.random.random()
-        best = max(range(len(names)), key=lambda index: self.priorities[names[index]])
-        if self.position in self.changes:
-            self.priorities[names[best]] = -self.position
-            best = max(range(len(names)), key=lambda index: self.priorities[names[index]])
-        self.position += 1
-        return best
-
-
-def _who(option: Any) -> str:
-    """Who happens: a run that goes on, each of its planned steps, and whatever befalls it from outside."""
-    within = {"step": f"step {option.detail}", "start": "", "go on": ""}
-    return f"{option.subject.id} {within.get(option.kind, option.kind)}"
-
-
-class Sparse(Sampler):
-    """The default order, with one or a few deviations at random places."""
-
-    def __init__(self, random: Random, length: int) -> None:
-        super().__init__(random)
-        count = 1
-        while random.random() < SELDOM * 2 and count < length:
-            count += 1
-        self.places = {random.randrange(max(1, length)) for _ in range(count)}
-        self.position = 0
-
-    def choose(self, label: str, options: Sequence[Any]) -> int:  # noqa: ARG002 - the port's signature
-        """The default, except at the places."""
-        position, self.position = self.position, self.position + 1
-        return self.random.randrange(1, len(options)) if position in self.places else 0
-
-
-class Sampling:
-    """Seeded sampling, by one sampler or by several in turn; never complete."""
-
-    def __init__(self, kinds: Sequence[str], seed: int) -> None:
-        self.kinds = kinds
-        self.seed = seed
-        self.number = 0
-        self.length = 10
+    def __init__(self) -> None:
         self.complete = False
         self.pruned = 0
-        self._chooser = Counting(Sampler(Random(0)))  # noqa: S311 - replaced before it is asked
 
-    def next(self) -> Counting:
-        """The next sampler, with a generator of its own."""
-        kind = self.kinds[self.number % len(self.kinds)]
-        random = derived(self.seed, kind, self.number)
-        self.number += 1
-        self._chooser = Counting(SAMPLERS[kind](random, self.length))
-        return self._chooser
+    def next(self) -> Follow | None:
+        """The default order, once."""
+        return None if self.complete else Follow(())
+
+    def take(self, share: Share) -> None:
+        """There is nothing to share."""
 
     def done(self, *, pruned: bool, events_were_read: bool) -> None:
-        """Learn how many choices an execution has."""
+        """That was it."""
         del pruned, events_were_read
-        self.length = max(self.length, self._chooser.count)
-
-
-class Counting:
-    """Counts the choices of the chooser that it hands on to."""
-
-    def __init__(self, chooser: Sampler) -> None:
-        self.chooser = chooser
-        self.count = 0
-
-    def choose(self, label: str, options: Sequence[Any]) -> int:
-        """Hand on."""
-        self.count += 1
-        return self.chooser.choose(label, options)
-
-
-SAMPLERS: dict[str, Any] = {
-    "random": lambda random, _: Sampler(random),
-    "pct": lambda random, length: Pct(random, 2, length),
-    "pct 3": lambda random, length: Pct(random, 3, length),
-    "sparse": Sparse,
-}
-PORTFOLIO = ("pct", "sparse", "random", "pct 3")
+        self.complete = True
 
 
 class Singles:
@@ -373,6 +295,11 @@ class Singles:
         self.pruned = 0
         self.left: list[list[int]] = [[]]
         self._first: Recording | None = None
+        self._share = slice(None)
+
+    def take(self, share: Share) -> None:
+        """Every so manieth deviation only; the default order belongs to all shares, as it says what there is."""
+        self._share = slice(share.number, None, share.of)
 
     def next(self) -> Any:
         """The default order first, as it says which deviations there are."""
@@ -392,6 +319,7 @@ class Singles:
             counts, self._first.counts = self._first.counts, []
             for position in range(len(counts) - 1, -1, -1):
                 self.left += [[0] * position + [index] for index in range(counts[position] - 1, 0, -1)]
+            self.left = self.left[self._share]
 
 
 class Recording(Follow):
@@ -407,6 +335,19 @@ class Recording(Follow):
         return super().choose(label, options)
 
 
+class Labelled(Recording):
+    """Remembers what the choices were about."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        super().__init__(indices)
+        self.labels: list[tuple[str, int]] = []
+
+    def choose(self, label: str, options: Sequence[object]) -> int:
+        """The next index."""
+        self.labels.append((label, len(options)))
+        return super().choose(label, options)
+
+
 class Pipeline:
     """What ``explore=True`` means: default order, single deviations, all orders in half the budget, then sampling."""
 
@@ -419,6 +360,11 @@ class Pipeline:
         )
         self.stage = 0
         self.used = 0
+
+    def take(self, share: Share) -> None:
+        """A share of every stage."""
+        for search, _ in self.stages:
+            search.take(share)  # type: ignore[attr-defined]  # all of these can be shared
 
     @property
     def complete(self) -> bool:
@@ -447,18 +393,24 @@ class Pipeline:
         self.stages[self.stage][0].done(pruned=pruned, events_were_read=events_were_read)
 
 
-def search_for(strategy: object, seed: int, budget: int) -> Search:
-    """The search that a strategy names: "every", "random", "pct", or True for all of them in turn.
+def search_for(strategy: object, seed: int, budget: int, share: Share | None = None) -> Search:
+    """The search that a strategy names: "every", "random", "pct", or True for all of them in turn; a share of it.
 
     Raises:
-        UsageError: there is no such strategy.
+        UsageError: there is no such strategy, or it cannot be shared.
     """
     make = STRATEGIES.get("all" if strategy is True else str(strategy))
     if make is None:
         names = ", ".join(map(repr, STRATEGIES))
         msg = f"{strategy!r} is not a strategy of exploration; say one of {names}, or True for all in turn"
         raise UsageError(msg)
-    return make(seed, budget)
+    search = make(seed, budget)
+    if share is not None:
+        if not hasattr(search, "take"):
+            msg = f"the strategy {strategy!r} cannot be spread over shards: its search has no take(share)"
+            raise UsageError(msg)
+        search.take(share)
+    return search
 
 
 STRATEGIES: dict[str, Callable[[int, int], Search]] = {

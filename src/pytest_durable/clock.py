@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +16,7 @@ from ._core.errors import UsageError
 from ._core.instants import SECOND, as_datetime, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 DEFAULT_START = datetime(2025, 1, 1, tzinfo=UTC)
 real_sleep = time.sleep
@@ -137,8 +136,8 @@ class Clock:
             raise UsageError(msg)
         self.micros = micros
         self.kind = backend
-        self.sleeper: Callable[[int], None] | None = None
-        """What a ``time.sleep`` does while a step of this simulation is executed; None outside."""
+        self.elapsed: int | None = None
+        """How long the step that is executed has slept, in microseconds; None outside any step."""
         self.receive: Callable[[Any], list[str]] | None = None
         """What takes the events that clients of an SDK send while this simulation is on top."""
 
@@ -148,14 +147,11 @@ class Clock:
         if _stack and _stack[-1] is self and _shown:
             _shown[0][1].move(micros)
 
-    @contextmanager
-    def on_top(self) -> Iterator[None]:
-        """Show this clock, whoever else is entered."""
-        self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
+    def sleep(self, micros: int) -> None:
+        """Let virtual time pass in the step that is executed."""
+        assert self.elapsed is not None, "this is our bug: a sleep outside any step"
+        self.elapsed += micros
+        self.show(self.micros + micros)
 
     def enter(self) -> None:
         """Go on top of the stack."""
@@ -183,7 +179,7 @@ def virtual_sleep(seconds: float) -> None:
     clock = _stack[-1] if _stack and get_ident() == _driver[0] else None
     if clock is None:
         real_sleep(seconds)
-    elif clock.sleeper is None:
+    elif clock.elapsed is None:
         msg = (
             f"time.sleep({seconds!r}) in the body of a durable function is lost on every replay and blocks the worker; "
             'write ctx.step.sleep("pause", ...), or sleep inside a step'
@@ -193,19 +189,18 @@ def virtual_sleep(seconds: float) -> None:
         msg = "sleep length must be non-negative"
         raise ValueError(msg)
     else:
-        clock.sleeper(round(seconds * SECOND))
+        clock.sleep(round(seconds * SECOND))
 
 
-@contextmanager
-def sleeping_virtually() -> Iterator[None]:
-    """Replace ``time.sleep`` while a simulation is driven."""
-    before, driver = time.sleep, _driver[0]
-    _driver[0] = get_ident()
-    time.sleep = virtual_sleep  # type: ignore[assignment]  # the same signature, under another name of float
-    try:
-        yield
-    finally:
-        time.sleep, _driver[0] = before, driver
+def drive_from(thread: int) -> int:
+    """Say which thread drives from now on, 0 for none. Returns the one before."""
+    before, _driver[0] = _driver[0], thread
+    return before
+
+
+def drive_from_here() -> int:
+    """Let this thread be the one that drives. Returns the one before."""
+    return drive_from(get_ident())
 
 
 def start_instant(start: datetime | str | None) -> int:

@@ -32,7 +32,9 @@ def refusal(text: str, fn_id: str) -> Refusal:
     expression = compiled(text, f"function {fn_id!r}")
 
     def refuses(event: dict[str, Any], now_ms: int) -> str | None:
-        return None if expression.matches(event, now_ms=now_ms) else expression.why(event, now_ms=now_ms)
+        return (
+            None if expression.matches(event, now_ms=now_ms) else f"expression {expression.why(event, now_ms=now_ms)}"
+        )
 
     return refuses
 
@@ -42,7 +44,9 @@ def bound_refusal(text: str, where: str, first: dict[str, Any], now_ms: int) -> 
     bound = compiled(text, where).bind(first, now_ms=now_ms)
 
     def refuses(event: dict[str, Any], now_ms: int) -> str | None:
-        return None if bound.matches({}, event, now_ms=now_ms) else bound.why({}, event, now_ms=now_ms)
+        if bound.matches({}, event, now_ms=now_ms):
+            return None
+        return f"expression {bound.why({}, event, now_ms=now_ms)}"
 
     return refuses
 

@@ -129,13 +129,19 @@ def outgoing(event: object, who: str, limit: int) -> dict[str, Any]:
     if not isinstance(ts, int) or isinstance(ts, bool) or (ts and not FIRST_TS <= ts < LAST_TS):
         msg = f"{who}: ts={ts!r} of event {name!r} is not a number of milliseconds since 1970, between 1980 and 2100"
         raise UsageError(msg)
-    stored, size = wire.store(dict(getattr(event, "data", None) or {}), f"{who}: the data of event {name!r}")
+    data = getattr(event, "data", None)
+    data = _sent(dict(data), name, who, limit) if data else {}
+    return {"name": name, "data": data, "id": getattr(event, "id", "") or "", "ts": ts}
+
+
+def _sent(data: dict[str, Any], name: str, who: str, limit: int) -> dict[str, Any]:
+    stored, size = wire.store(data, f"{who}: the data of event {name!r}")
     if size > limit:
         msg = f"{who}: the data of event {name!r} is {size:,} bytes of JSON; {limit:,} are allowed"
         raise LimitError(msg)
     data = wire.load(stored)
     data.pop("_inngest", None)
-    return {"name": name, "data": data, "id": getattr(event, "id", "") or "", "ts": ts}
+    return data
 
 
 def outgoing_all(events: object, who: str, limit: int, most: int) -> list[dict[str, Any]]:

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from _pytest.outcomes import Failed
 
-from ._core.choices import ORDER, Replay, Schedule
+from ._core.choices import ORDER, Schedule
 from ._core.errors import UsageError
+from ._core.happenings import Happening, Moment
+from ._core.instants import instant_text
 from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
+from .examples import Pinned, example_of, replaying
+from .faults import Injection
+from .names import injection_told, told
 from .simulation import Simulation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from ._core.choices import Deviation
     from .choosers import Search
@@ -26,9 +31,13 @@ EXECUTIONS_PER_SCHEDULE = 20
 
 SHRINK_EXECUTIONS = 300
 FAILURES_KEPT = 10
+FOUND = "a failure was found"
 real_clock = time.perf_counter
 FAILING: tuple[type[BaseException], ...] = (Exception, Failed)
 """What fails a scenario: any exception, and what ``pytest.fail`` raises."""
+
+ENDING: tuple[type[BaseException], ...] = (*FAILING, Pruned)
+"""What ends an execution: a failure, or that it is left early."""
 
 
 class Trial:
@@ -62,6 +71,16 @@ class Trial:
         """The timelines of the runs."""
         return self._simulation.report() if self._simulation is not None else ""
 
+    @property
+    def story(self) -> str:
+        """What differs from the default order, in words."""
+        return story(self._simulation) if self._simulation is not None else ""
+
+    @property
+    def with_faults(self) -> bool:
+        """Whether faults were options."""
+        return self._simulation is not None and self._simulation.faults.present
+
     def identity(self) -> tuple[str, str, int]:
         """What makes two failures the same: the exception's type and the place that raised it."""
         error = self.error
@@ -79,16 +98,18 @@ class Failure:
 
     Attributes:
         schedule: one line of text that replays it.
+        example: the same by names, for ``examples=[...]``; "" if names do not say enough.
         error: the exception.
         story: what differs from the default order, in words.
         timeline: what happened.
         difference: the effects that a passing schedule has more or less often.
     """
 
-    def __init__(self, trial: Trial, passing: Trial | None) -> None:
+    def __init__(self, trial: Trial, passing: Trial | None, example: str = "") -> None:
         self.error = trial.error
         self.schedule = str(trial.schedule)
-        self.story = story(trial.deviations)
+        self.example = example
+        self.story = trial.story
         self.timeline = trial.report
         self.difference = difference(trial, passing)
 
@@ -96,23 +117,47 @@ class Failure:
         lines = [f"{type(self.error).__name__}: {self.error}", f"schedule: {self.story}"]
         if self.difference:
             lines.append(self.difference)
-        return "\n".join([*lines, f"replay: {self.schedule}"])
+        lines.append(f"replay: {self.schedule}")
+        return "\n".join([*lines, f"example: {self.example}"] if self.example else lines)
 
     def __repr__(self) -> str:
         return f"<Failure {type(self.error).__name__} under {self.schedule}>"
 
 
-def story(deviations: Sequence[Deviation]) -> str:
-    """A schedule in words: what differs from the default order."""
+def story(simulation: Simulation) -> str:
+    """The schedule of a simulation in words: what differs from the default order."""
+    deviations = simulation.world.choices.deviations
     if not deviations:
         return "default order throughout"
-    parts = []
+    parts: list[str] = []
+    overtaken: object = None
+    suffix = ""
     for deviation in deviations:
+        taken, default = deviation.taken, deviation.default
         if deviation.label == ORDER:
-            parts.append(f"{deviation.taken} before {deviation.default}")
+            if default is overtaken:
+                # One happening that several overtake, one after the other, is named once, behind all of them.
+                parts[-1] = f"{parts[-1].removesuffix(suffix)}, {_told(taken, simulation)}{suffix}"
+                continue
+            suffix = f" before {_told(default, simulation)}"
+            part = f"{_told(taken, simulation)}{suffix}"
         else:
-            parts.append(str(deviation.taken))
+            part = _told(taken, simulation)
+        overtaken = default if deviation.label == ORDER else None
+        # News that waits for its moment says "later" at every instant before; what counts is when it came.
+        if part not in parts:
+            parts.append(part)
     return "default order, except: " + "; then ".join(parts)
+
+
+def _told(taken: object, simulation: Simulation) -> str:
+    if isinstance(taken, Moment):
+        news = taken.happening
+        came = f"at {instant_text(news.at)}" if news.ready else "later than the test looks"
+        return f"{news.name} {came}"
+    if isinstance(taken, Happening):
+        return told(taken, simulation)
+    return injection_told(taken, simulation) if isinstance(taken, Injection) else str(taken)
 
 
 def difference(failing: Trial, passing: Trial | None) -> str:
@@ -139,6 +184,8 @@ class Report:
         pruned: how many executions were left early, as they could only repeat another order.
         failures: the failing schedules, one for each kind of failure.
         stopped: the bound that ended the search early, or "".
+        with_faults: faults were options in some schedule.
+        failed_example: the pinned example that failed last, or "".
     """
 
     def __init__(self, strategy: object, max_faults: int) -> None:
@@ -150,16 +197,25 @@ class Report:
         self.pruned = 0
         self.failures: list[Failure] = []
         self.stopped = ""
+        self.with_faults = False
+        self.failed_example = ""
         self.seconds = 0.0
 
     def __str__(self) -> str:
+        count = f"explored {self.schedules} schedule{'s' * (self.schedules != 1)}"
+        details = f"{self.distinct} distinct, {self.pruned} left early as repetitions"
+        if self.stopped == FOUND:
+            what = f"the example {self.failed_example!r}" if self.failed_example else "one"
+            return f"{count} ({details}), until {what} failed{self.bounds}"
         word = "complete" if self.complete else f"incomplete ({self.stopped or 'sampling never is'})"
-        faults = f", for at most {self.max_faults} fault{'s' * (self.max_faults != 1)} in one schedule"
         found = f"{len(self.failures)} failing" if self.failures else "none fails"
-        return (
-            f"explored {self.schedules} schedules ({self.distinct} distinct, {self.pruned} left early as repetitions), "
-            f"{word}{faults}: {found}"
-        )
+        return f"{count} ({details}), {word}{self.bounds}: {found}"
+
+    @property
+    def bounds(self) -> str:
+        """For which faults the report speaks, in words."""
+        faults = f", for at most {self.max_faults} fault{'s' * (self.max_faults != 1)} in one schedule"
+        return faults if self.with_faults else ""
 
     def __repr__(self) -> str:
         return f"<Report: {self}>"
@@ -173,6 +229,7 @@ class Explorer:
         search: what to try next.
         report: where to count.
         max_schedules, max_seconds: the budget.
+        progress: is told after every execution what was found so far, and how many executions were left early.
     """
 
     def __init__(
@@ -183,7 +240,7 @@ class Explorer:
         *,
         max_schedules: int,
         max_seconds: float | None = None,
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[Report, int], None] | None = None,
     ) -> None:
         self.execute = execute
         self.search = search
@@ -210,7 +267,11 @@ class Explorer:
             search.done(pruned=trial.pruned, events_were_read=trial.events_were_read)
             self._count(trial)
             if trial.error is None or trial.pruned:
+                if hasattr(chooser, "finish"):
+                    # A pinned example that passes must have said something about this test.
+                    chooser.finish()
                 continue
+            report.failed_example = getattr(chooser, "text", "")
             if isinstance(trial.error, NondeterministicScenarioError):
                 report.failures.append(Failure(trial, None))
                 report.stopped, found = "the scenario is not deterministic", trial
@@ -219,25 +280,26 @@ class Explorer:
             if kind not in kinds and len(kinds) < FAILURES_KEPT:
                 kinds.add(kind)
                 found = self.shrink(trial)
-                report.failures.append(Failure(found, self.passing))
+                example = example_of(found.schedule.indices, self.execute, found.identity())
+                report.failures.append(Failure(found, self.passing, example))
             if stop_at_first:
-                report.stopped = "a failure was found"
+                report.stopped = FOUND
                 break
-        report.complete = search.complete and report.stopped in {"", "a failure was found"}
-        report.complete = report.complete and not report.stopped
+        report.complete = search.complete and not report.stopped
         report.pruned = search.pruned
         report.distinct = len(self.seen)
         report.seconds = real_clock() - began
         return found
 
     def _count(self, trial: Trial) -> None:
+        self.report.with_faults = self.report.with_faults or trial.with_faults
         if not trial.pruned:
             self.report.schedules += 1
             self.seen.add(str(trial.schedule))
             if trial.error is None:
                 self.passing = trial
-        if self.progress is not None and self.report.schedules % 500 == 0:
-            self.progress(f"{self.report.schedules} schedules")
+        if self.progress is not None:
+            self.progress(self.report, self.search.pruned)
 
     def _bound(self, executions: int, seconds: float) -> str:
         if self.search.complete:
@@ -297,10 +359,12 @@ class Explorer:
 
 
 def simulate(chooser: Any, **settings: Any) -> Simulation:
-    """A simulation under a chooser; one that observes is told what happens."""
-    if hasattr(chooser, "happened"):
-        return Simulation(observer=chooser, **settings)
-    return Simulation(chooser=chooser, **settings)
+    """A simulation under a chooser; one that observes is told what happens, one that goes by names meets it."""
+    watching = {"observer": chooser} if hasattr(chooser, "happened") else {"chooser": chooser}
+    simulation = Simulation(**watching, **settings)
+    if hasattr(chooser, "meet"):
+        chooser.meet(simulation)
+    return simulation
 
 
 def explore(
@@ -313,6 +377,7 @@ def explore(
     max_faults: int = 1,
     max_seconds: float | None = None,
     replay: str | None = None,
+    examples: Iterable[str] = (),
     **settings: Any,
 ) -> Report:
     """Run a scenario under many schedules; failures are collected, not raised.
@@ -325,7 +390,8 @@ def explore(
         seed: of the sampling strategies, and of the simulations.
         max_faults: how many faults may happen in one schedule.
         max_seconds: how long to search at most, in real seconds.
-        replay: the text of a schedule; only that one is run.
+        replay: the text of a schedule, or an example; only that one is run.
+        examples: schedules by names, which are run first; see the guide "replay a schedule".
         settings: further arguments of ``Simulation``.
 
     Returns:
@@ -333,7 +399,7 @@ def explore(
 
     Raises:
         UsageError: no such strategy or fault, or a budget that is no number from 1 on.
-        ScheduleError: ``replay`` does not fit the scenario.
+        ScheduleError: ``replay`` or an example does not fit the scenario.
     """
     if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
         msg = f"max_schedules={max_schedules!r} is not a number from 1 on"
@@ -354,14 +420,15 @@ def explore(
 
     report = Report(strategy, max_faults)
     if replay is not None:
-        chooser = Replay(replay)
+        chooser = replaying(replay)
         trial = execute(chooser)
-        chooser.finish()
+        if trial.error is None or not hasattr(chooser, "rules"):
+            chooser.finish()
         report.schedules = report.distinct = 1
         report.stopped = "one schedule was replayed"
         if trial.error is not None:
             report.failures.append(Failure(trial, None))
         return report
-    Explorer(execute, search_for(strategy, seed, max_schedules), report, max_schedules=max_schedules,
-             max_seconds=max_seconds).run()  # fmt: skip
+    search = Pinned(list(examples), search_for(strategy, seed, max_schedules))
+    Explorer(execute, search, report, max_schedules=max_schedules, max_seconds=max_seconds).run()
     return report

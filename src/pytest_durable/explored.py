@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from ._core.choices import First, Replay
+from ._core.choices import First
 from ._core.errors import UnusedScriptError
-from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
+from .choosers import Follow, NondeterministicScenarioError, Once, Pruned, search_for
+from .examples import DEFAULT, Pinned, replaying
 from .exploration import FAILING, Explorer, Report, Trial, simulate, story
+from .progress import progress_of
+from .sharding import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +28,7 @@ class Turns:
     Attributes:
         simulation: the simulation of the latest execution.
         report: what the exploration found; None without one.
-        story, schedule: the failing schedule in words, and the line that replays it.
+        schedule, example: the failing schedule, as text and by names.
     """
 
     def __init__(self, item: pytest.Item, settings: Settings) -> None:
@@ -33,18 +36,20 @@ class Turns:
         self.settings = settings
         self.simulation: Simulation | None = None
         self.report: Report | None = None
-        self.story = ""
         self.schedule = ""
+        self.example = ""
         self.difference = ""
         self.scripts: dict[str, bool] = {}
         self.chooser: Any = None
         self._search: Any = None
         if settings.schedule is not None:
-            self.chooser = Replay(settings.schedule)
-        elif settings.explore:
+            self.chooser = replaying(settings.schedule)
+        elif settings.explore or settings.examples:
             seed = settings.simulation.get("seed", 0)
-            self.report = Report(settings.explore, settings.max_faults)
-            self._search = search_for(settings.explore, seed, settings.budget)
+            self.report = Report(settings.explore or "examples", settings.max_faults)
+            share = settings.share
+            search = search_for(settings.explore, seed, settings.budget, share) if settings.explore else Once()
+            self._search = Pinned(settings.examples if share is None or not share.number else (), search)
             self.chooser = self._search.next()
 
     @property
@@ -112,13 +117,14 @@ class Turns:
         def execute(chooser: Any) -> Trial:
             return next(trials, None) or self.again(chooser)
 
-        explorer = Explorer(execute, search, report, max_schedules=settings.budget, max_seconds=settings.max_seconds)
+        explorer = Explorer(execute, search, report, max_schedules=settings.budget, max_seconds=settings.max_seconds,
+                            progress=progress_of(self.item, settings.budget))  # fmt: skip
         found = explorer.run(stop_at_first=True)
         if found is None:
             self._judge_scripts()
             return
         failure = report.failures[-1]
-        self.schedule, self.difference = failure.schedule, failure.difference
+        self.schedule, self.example, self.difference = failure.schedule, failure.example, failure.difference
         if isinstance(found.error, NondeterministicScenarioError):
             raise found.error
         self.reset(Follow(found.schedule.indices))
@@ -132,21 +138,39 @@ class Turns:
 
     def _judge_scripts(self) -> None:
         unused = [name for name, used in self.scripts.items() if not used]
-        if unused:
+        if unused and self.settings.share is None:
+            # A script may serve a schedule that is another share's.
             msg = f"{', '.join(unused)}: no step has used it in any schedule; correct the id, or add .maybe()"
             raise UnusedScriptError(msg)
+
+    def found(self, *, failed: bool) -> dict[str, Any]:
+        """What the exploration found, in plain values that cross between processes."""
+        report, share = self.report, self.settings.share
+        assert report is not None, "this is our bug: an item without exploration has found something"
+        return {
+            "text": str(report),
+            "complete": report.complete or not self.settings.explore,
+            "stopped": report.stopped,
+            "schedules": report.schedules,
+            "bounds": report.bounds,
+            "failed": failed,
+            "share": list(share) if share is not None else None,
+        }
 
     def tell(self) -> str:
         """The failing schedule for people, and the line that replays it."""
         simulation = self.simulation
-        deviations = simulation.world.choices.deviations if simulation is not None else []
-        schedule = self.schedule or (str(simulation.schedule) if simulation is not None else "")
-        lines = [story(deviations)]
+        if simulation is None:
+            return "no schedule was begun"
+        schedule = self.schedule or str(simulation.schedule)
+        lines = [story(simulation)]
         if self.difference:
             lines.append(self.difference)
         if self.report is not None:
             lines.append(str(self.report))
-        lines.append(f"replay: pytest '{self.item.nodeid}' --durable-replay={schedule}")
+        lines.append(f"replay: pytest '{whole(self.item.nodeid)}' --durable-replay={schedule}")
+        if self.example not in {"", DEFAULT}:
+            lines.append(f"pin it: @pytest.mark.durable(examples=[{self.example!r}])")
         return "\n".join(lines)
 
 

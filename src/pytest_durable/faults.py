@@ -15,9 +15,12 @@ from ._core.instants import Duration, duration
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ._core.bus import BusEvent
+    from ._core.runs import RunState
+
 CRASH_BEFORE, CRASH_AFTER, LOST, STEP_ERROR, SLOW = "crash before", "crash after", "lost", "step error", "slow"
 DUPLICATE, DUPLICATE_NEW_ID, DROP, DELAY = "duplicate", "duplicate under a new id", "drop", "delay"
-REDELIVER, CANCEL = "redeliver", "cancel"
+REDELIVER, CANCEL, CRASH_END = "redeliver", "cancel", "crash at the end"
 
 STEP_VERDICTS = {
     CRASH_BEFORE: "crash before step '{step}' has its effect",
@@ -32,7 +35,49 @@ EVENT_VERDICTS = {
     DROP: "event '{event}' is lost",
     DELAY: "event '{event}' is late",
 }
-REQUEST_VERDICTS = {REDELIVER: "the request of step '{step}' is delivered again", CANCEL: "the run is cancelled"}
+REQUEST_VERDICTS = {
+    REDELIVER: "the request of step '{step}' is delivered again",
+    CANCEL: "the run is cancelled",
+    CRASH_END: "crash after the body has returned and before that is recorded",
+}
+
+
+WORDS = {**STEP_VERDICTS, **EVENT_VERDICTS, **REQUEST_VERDICTS}
+
+
+class Injection:
+    """An unpleasant option of a choice: what a fault makes possible for one attempt, event or request.
+
+    Attributes:
+        verdict: what may happen, a key of WORDS.
+        fault: the rule that makes it possible.
+        run, step, attempt: whom it befalls, if it is no event: a run, the key of a step or "", an attempt from 1 on.
+        event, at: the event that it befalls, and the instant at which it was due.
+    """
+
+    __slots__ = ("at", "attempt", "event", "fault", "run", "step", "verdict")
+
+    def __init__(
+        self,
+        verdict: str,
+        fault: Fault,
+        *,
+        run: RunState | None = None,
+        step: str = "",
+        attempt: int = 1,
+        event: BusEvent | None = None,
+        at: int = 0,
+    ) -> None:
+        self.verdict = verdict
+        self.fault = fault
+        self.run = run
+        self.step = step
+        self.attempt = attempt
+        self.event = event
+        self.at = at
+
+    def __str__(self) -> str:
+        return WORDS[self.verdict].format(step=self.step, event=self.event.name if self.event is not None else "")
 
 
 class Fault:
@@ -102,8 +147,12 @@ def step_error(
 
 
 def crash(when: str | None = None, *, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
-    """The worker dies "before" a step has its effect or "after" it and before it is recorded; None for either."""
-    verdicts = {None: (CRASH_BEFORE, CRASH_AFTER), "before": (CRASH_BEFORE,), "after": (CRASH_AFTER,)}
+    """The worker dies "before" a step has its effect or "after" it and before it is recorded; None for either.
+
+    "after" is also after the body has returned and before that is recorded, unless a step is named.
+    """
+    after = (CRASH_AFTER,) if step is not None else (CRASH_AFTER, CRASH_END)
+    verdicts = {None: (CRASH_BEFORE, *after), "before": (CRASH_BEFORE,), "after": after}
     if when not in verdicts:
         msg = f'crash(when={when!r}); say "before", "after" or nothing for either'
         raise UsageError(msg)

@@ -11,11 +11,13 @@ from ._core.instants import Duration, duration
 from ._core.limits import DEFAULT_RETRIES, MOST_RETRIES
 from ._core.runs import CancelOn, FunctionSpec, Trigger
 from .conditions import accepts_all, bound_refusal, compiled, refusal
+from .flow_config import config_of, flow_of
 from .host import NativeHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ._core.flow import Flow
     from ._core.runs import Refusal
 
 
@@ -115,12 +117,6 @@ class Throttle:
 
 TriggerLike = str | TriggerEvent | TriggerCron
 
-MOST_TRIGGERS, MOST_CANCELS = 10, 5
-
-FLOW_CONTROL = ("concurrency", "throttle", "rate_limit", "debounce", "batch_events", "priority", "singleton",
-                "idempotency")  # fmt: skip
-"""Configuration that the simulation takes and does not act on yet; it says so when such a function is first used."""
-
 
 class DurableFunction:
     """A durable function: what the author wrote, with its id and its configuration.
@@ -128,15 +124,13 @@ class DurableFunction:
     Attributes:
         id: the function id.
         spec: what the engine knows of it.
-        not_simulated: the flow control that was configured and is not simulated yet.
     """
 
-    def __init__(self, body: Callable[..., Any], spec: FunctionSpec, name: str, not_simulated: Sequence[str]) -> None:
+    def __init__(self, body: Callable[..., Any], spec: FunctionSpec, name: str) -> None:
         functools.update_wrapper(self, body)
         self.body = body
         self.spec = spec
         self.name = name
-        self.not_simulated = tuple(not_simulated)
 
     @property
     def id(self) -> str:
@@ -181,7 +175,7 @@ def durable_function(
         name: for people; the id unless given.
         cancel: the events that cancel a run.
         timeouts: how long a run may take to start and to finish.
-        concurrency: flow control, like the seven that follow; see ``FLOW_CONTROL``.
+        concurrency: how many requests are under way at once; up to two limits.
         throttle: how many runs start in a period, delaying the others.
         rate_limit: how many runs start in a period, dropping the others.
         debounce: one run for the last event of a burst.
@@ -195,11 +189,8 @@ def durable_function(
     Raises:
         UsageError: the configuration is not one that the server would accept; the message names the function.
     """
-    given = locals()
-    _check_id(fn_id)
-    _check_counts(fn_id, retries, trigger, cancel, on_failure)
+    flow = _checked(fn_id, locals())
     limits = timeouts or Timeouts()
-    not_simulated = [option for option in FLOW_CONTROL if given[option] is not None]
 
     def decorate(body: Callable[..., Any]) -> DurableFunction:
         if not callable(body):
@@ -217,10 +208,20 @@ def durable_function(
             on_failure=_failure_handler(fn_id, on_failure) if on_failure is not None else None,
             optimize_parallelism=optimize_parallelism,
             checkpointing=checkpointing,
+            flow=flow,
         )
-        return DurableFunction(body, spec, name or fn_id, not_simulated)
+        return DurableFunction(body, spec, name or fn_id)
 
     return decorate
+
+
+def _checked(fn_id: str, given: Mapping[str, Any]) -> Flow | None:
+    """Check what can be checked without the body, as the server would; the flow control."""
+    _check_id(fn_id)
+    _check_retries(fn_id, given["retries"], given["on_failure"])
+    where = f"function {fn_id!r}"
+    listens = {"triggers": _wired(given["trigger"]), "cancel": _wired(given["cancel"])}
+    return flow_of(config_of(given, where) | listens, where, native=True)
 
 
 def _check_id(fn_id: object) -> None:
@@ -229,17 +230,23 @@ def _check_id(fn_id: object) -> None:
         raise UsageError(msg)
 
 
-def _check_counts(fn_id: str, retries: object, trigger: Any, cancel: Any, on_failure: Any) -> None:
+def _check_retries(fn_id: str, retries: object, on_failure: Any) -> None:
     if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
         msg = f"function {fn_id!r}: retries={retries!r} is not a number from 0 to {MOST_RETRIES}"
         raise UsageError(msg)
-    for what, listed, most in (("trigger", trigger, MOST_TRIGGERS), ("cancel", cancel, MOST_CANCELS)):
-        if len(_listed(listed)) > most:
-            msg = f"function {fn_id!r}: {what} has {len(_listed(listed))} entries; the server takes {most}"
-            raise UsageError(msg)
     if on_failure is not None and not callable(on_failure):
         msg = f"function {fn_id!r}: on_failure={on_failure!r} is not callable; give a function that takes a context"
         raise UsageError(msg)
+
+
+def _wired(given: Any) -> list[dict[str, Any]]:
+    """Triggers or cancellations as an SDK would register them; what is neither is refused when it is read."""
+    fields = {"event": "event", "cron": "cron", "expression": "expression", "if": "if_exp"}
+    wired = [
+        {"event": one} if isinstance(one, str) else {wire: getattr(one, name, None) for wire, name in fields.items()}
+        for one in _listed(given)
+    ]
+    return [one for one in wired if isinstance(one.get("event"), str) or isinstance(one.get("cron"), str)]
 
 
 def _listed(value: Any) -> list[Any]:

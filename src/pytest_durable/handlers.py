@@ -8,12 +8,14 @@ from asyncio import events
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import UsageError
+from ._core.results import ERROR, VALUE, Result
 from .clock import real_sleep, virtual_sleep
 from .loop import NumberedFuture, VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ._core.runs import Entry, RunState
     from .clock import Clock
 
 
@@ -21,32 +23,16 @@ PLAIN = frozenset({type(None), bool, int, float, str, list, dict, tuple})
 """What a handler mostly returns, and what is surely not awaitable."""
 
 
-class StepTime:
-    """The time inside a step: ``elapsed`` microseconds since it began. Whoever sleeps in the step moves it."""
-
-    __slots__ = ("began", "clock", "elapsed")
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.began = clock.micros
-        self.elapsed = 0
-
-    def sleep(self, micros: int) -> None:
-        """Let virtual time pass."""
-        self.elapsed += micros
-        self.clock.show(self.began + self.elapsed)
-
-
 class StepLoop(VirtualLoop):
     """The event loop of an async handler: its timers move the time of the step."""
 
-    def __init__(self, where: str, bound: int, step_time: StepTime) -> None:
+    def __init__(self, where: str, bound: int, clock: Clock) -> None:
         super().__init__(where, bound)
-        self.step_time = step_time
+        self.clock = clock
 
     def micros(self) -> int:
         """Microseconds since the step began."""
-        return self.step_time.elapsed
+        return self.clock.elapsed or 0
 
     def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> NumberedFuture:  # type: ignore[override]  # noqa: ARG002
         """Run the function here and now: no thread, and the same order every time."""
@@ -59,30 +45,35 @@ class StepLoop(VirtualLoop):
 
 
 def call(
-    handler: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], clock: Clock, where: str, bound: int
-) -> tuple[Any, BaseException | None, int]:
-    """Call a handler and wait for its result in virtual time.
-
-    Returns:
-        The result or None, the exception or None, and the virtual microseconds that it took.
-    """
+    handler: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    clock: Clock,
+    entry: Entry,
+    run: RunState | None,
+    bound: int,
+) -> Result:
+    """Call a handler and wait for its result in virtual time: a value or an error. Handlers do not nest."""
     if handler is real_sleep:
         handler = virtual_sleep
-    step_time = StepTime(clock)
-    before, clock.sleeper = clock.sleeper, step_time.sleep
-    value, error = None, None
+    began, clock.elapsed = clock.micros, 0
+    kind, value = VALUE, None
     try:
         value = handler(*args, **kwargs)
         if type(value) not in PLAIN and inspect.isawaitable(value):
             # Abstract for type checkers only; what is not there refuses by name.
-            value = _await(value, StepLoop(where, bound, step_time))  # type: ignore[abstract]
+            value = _await(value, StepLoop(_where(entry, run), bound, clock))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
-        error = _in_words(raised, where)
+        kind, value = ERROR, _in_words(raised, _where(entry, run))
     finally:
-        clock.sleeper = before
-        if step_time.elapsed:
-            clock.show(step_time.began)
-    return value, error, step_time.elapsed
+        elapsed, clock.elapsed = clock.elapsed, None
+        if elapsed:
+            clock.show(began)
+    return Result(kind, value, elapsed)
+
+
+def _where(entry: Entry, run: RunState | None) -> str:
+    return f"step '{entry.key}' of {run.spec.id if run is not None else ''}"
 
 
 def _await(awaitable: Any, loop: StepLoop) -> Any:
@@ -100,7 +91,7 @@ def _await(awaitable: Any, loop: StepLoop) -> Any:
                     "a step can await its own tasks, asyncio.sleep and fakes, and nothing from outside"
                 )
                 raise UsageError(msg)
-            loop.step_time.sleep(max(0, due - loop.step_time.elapsed))
+            loop.clock.sleep(max(0, due - loop.micros()))
             loop.fire_timer()
             loop.run_ready()
         return task.result()

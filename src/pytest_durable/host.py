@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import TIMER_OP, Answer, Asked, Raised, Returned
+from ._core.commands import TIMER_OP, Answer, Asked, Command, Raised, Returned
 from ._core.errors import NonDeterminismError, UsageError
 from .invocation import (
     BODY,
@@ -23,14 +23,13 @@ from .invocation import (
     CLOSING,
     HOME,
     PATIENCE,
-    Call,
     Doomed,
     Invocation,
     StepInterrupt,
     divergence,
     swallowed,
 )
-from .loop import GUARD, VirtualLoop, close_quietly
+from .loop import GUARD, NOTHING, VirtualLoop, close_quietly
 from .step import Context
 from .step_sync import ContextSync
 
@@ -79,9 +78,10 @@ class NativeHost:
     def invoke(self, run: RunState, target: Entry | None) -> Answer:
         """Enter the body from the top."""
         invocation = Invocation(run, target.visible if target is not None else None, run.surroundings)
-        if self.is_async:
-            return self._invoke_async(run, invocation, target)
-        return self._judge(invocation, self._invoke_sync(run, invocation), target)
+        if not self.is_async:
+            return self._judge(invocation, self._invoke_sync(run, invocation), target)
+        invocation.loop = loop = BodyLoop(invocation)  # type: ignore[abstract]  # what is not there refuses by name
+        return self._turn(run, invocation, Body(self.body(Context(invocation)), loop, invocation), target)
 
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Enter the body with the first ``limit`` recorded steps as memo, for a check.
@@ -110,7 +110,7 @@ class NativeHost:
         """Go on in place, if the body is suspended at exactly this step."""
         body: Body = run.live
         blocked = body.blocked
-        if entry is None or not entry.done or blocked is None or blocked.command.key != entry.key:
+        if entry is None or not entry.done or blocked is None or blocked.key != entry.key:
             self.drop(run)
             return None
         run.live = None
@@ -128,11 +128,6 @@ class NativeHost:
 
     # -- async --------------------------------------------------------------------------------------------------------
 
-    def _invoke_async(self, run: RunState, invocation: Invocation, target: Entry | None) -> Answer:
-        invocation.loop = loop = BodyLoop(invocation)  # type: ignore[abstract]  # what is not there refuses by name
-        coro = self.body(Context(invocation))
-        return self._turn(run, invocation, Body(coro, loop, invocation), target)
-
     def _turn(self, run: RunState, invocation: Invocation, body: Body, target: Entry | None) -> Answer:
         events._set_running_loop(body.loop)  # noqa: SLF001 - the body's loop runs while the body does
         try:
@@ -141,19 +136,22 @@ class NativeHost:
                     body.run(target.key if target is not None else None)
             else:
                 body.run(target.key if target is not None else None)
-            if body.blocked is not None and target is None and body.is_plain():
+            blocked = body.blocked
+            if blocked is not None and target is None and body.is_plain():
                 # The common case: a sequential body at its next step, after asking for all that it asked for before.
-                return Asked((body.blocked.command,))
-            answer = self._judge(invocation, body.answer(), target)
+                return Asked((blocked,))
+            return self._judge(invocation, body.answer(), target)
         finally:
-            live = run.checkpoint and not run.attempt and target is None
-            if live and body.blocked is not None and not body.loop.made:
+            if run.checkpoint and self._stays(run, body, target):
                 invocation.phase = CLOSED
                 run.live = body
             else:
                 body.close()
             events._set_running_loop(GUARD)  # noqa: SLF001 - as above
-        return answer
+
+    def _stays(self, run: RunState, body: Body, target: Entry | None) -> bool:
+        """Whether a body can be left suspended, to go on in place."""
+        return not run.attempt and target is None and body.blocked is not None and not body.loop.made
 
     # -- sync ---------------------------------------------------------------------------------------------------------
 
@@ -162,7 +160,7 @@ class NativeHost:
             with watched():
                 value = self.body(ContextSync(invocation))
         except (StepInterrupt, Doomed):
-            return Asked([call.command for call in invocation.calls])
+            return Asked(invocation.calls)
         except Exception as error:  # noqa: BLE001 - whatever the author's body raises is its outcome
             return Raised(error)
         finally:
@@ -189,7 +187,7 @@ class NativeHost:
                     return Asked(found)
             if isinstance(answer, Raised):
                 return answer
-            return Raised(divergence(run, run.asked.index(target.key), None, None))
+            return Raised(divergence(run, target.key, None, None))
         if isinstance(answer, Raised):
             return answer
         try:
@@ -203,8 +201,10 @@ class BodyLoop(VirtualLoop):
     """The loop of a body. Its time is the instant that the body has reached, so a replay sees the same times."""
 
     def __init__(self, invocation: Invocation) -> None:
-        run = invocation.run
-        super().__init__(run.spec.id, invocation.limits.callbacks_per_invocation)
+        # There is one for every request, so what the class above does is done here.
+        self.of = invocation.run.spec.id
+        self.bound = invocation.around.limits.callbacks_per_invocation
+        self.handles = self.timers = self.made = NOTHING
         self.invocation = invocation
 
     @property
@@ -225,18 +225,28 @@ class Body:
         blocked: the step at which the body is suspended, if no task of its own is involved.
     """
 
-    blocked: Call | None = None
-    waiter: Any = None
-    result: Answer | None = None
-    next_resolved = 0
-    timers_fired = 0
-    _cancels = 0
-    _must_cancel = False
+    __slots__ = (
+        "_cancels",
+        "_must_cancel",
+        "blocked",
+        "coro",
+        "invocation",
+        "loop",
+        "next_resolved",
+        "result",
+        "timers_fired",
+        "waiter",
+    )
 
     def __init__(self, coro: Coroutine[Any, Any, Any], loop: BodyLoop, invocation: Invocation) -> None:
         self.coro = coro
         self.loop = loop
         self.invocation = invocation
+        self.blocked: Command | None = None
+        self.waiter: Any = None
+        self.result: Answer | None = None
+        self.next_resolved = self.timers_fired = self._cancels = 0
+        self._must_cancel = False
 
     # -- driving ------------------------------------------------------------------------------------------------------
 
@@ -244,14 +254,12 @@ class Body:
         """Go on until the body ends, or nothing that it waits for is known; with a target, until that is asked for."""
         self.blocked = None
         self._step(None)
-        if self.blocked is not None:
-            return
-        loop = self.loop
         while self.result is None and self.blocked is None:
-            loop.run_ready()
+            waiting = self.invocation.waiting
+            self.loop.run_ready(target, waiting)
             if self.result is not None or self.blocked is not None:
                 break
-            if target is not None and target in self.invocation.waiting:
+            if target is not None and target in waiting:
                 break
             if not self._resolve_next():
                 break
@@ -272,7 +280,7 @@ class Body:
                     return True
                 continue
             if entry.key in waiting:
-                future = waiting.pop(entry.key)[0]
+                future = waiting.pop(entry.key)
                 if position == self.next_resolved:
                     self.next_resolved += 1
                 if not future.done():
@@ -298,7 +306,7 @@ class Body:
             return
         finally:
             tasks._leave_task(loop, self)  # type: ignore[arg-type]  # noqa: SLF001 - as above
-        if type(wanted) is Call:
+        if isinstance(wanted, Command):
             self.blocked = wanted
         elif wanted is None:
             loop.call_soon(self._step, None)
@@ -346,7 +354,7 @@ class Body:
         """Whether the body has asked for all earlier steps and waits for one more, without tasks and timers."""
         invocation, loop = self.invocation, self.loop
         return (
-            invocation.position == len(invocation.branch[0])
+            invocation.position == len(invocation.branch)
             and not loop.made
             and not loop.timers
             and invocation.doom is None
@@ -362,7 +370,7 @@ class Body:
                 self._refuse_foreign(self.result.error)
             return self.result
         calls = self.invocation.calls
-        commands = [call.command for call in calls if call.future is None or not call.future.done()]
+        commands = [command for command in calls if command.future is None or not command.future.done()]
         if len(commands) > 1:
             self._mark_positional()
         timer = self.loop.next_timer()
@@ -377,11 +385,11 @@ class Body:
 
     def _mark_positional(self) -> None:
         for task in self.loop.made:
-            call = getattr(task.get_coro(), "call", None)
-            if type(call) is Call and not call.command.race:
+            command = getattr(task.get_coro(), "command", None)
+            if isinstance(command, Command) and not command.race:
                 callbacks = getattr(task, "_callbacks", None) or ()
                 names = [getattr(callback, "__qualname__", "") for callback, _ in callbacks]
-                call.command.positional = bool(names) and all(name in GATHERED for name in names)
+                command.positional = bool(names) and all(name in GATHERED for name in names)
 
     def close(self) -> None:
         """End the invocation: what is suspended is closed and not heard any more."""
@@ -394,6 +402,8 @@ class Body:
             if invocation.ignored > PATIENCE:
                 ZOMBIES.append(self.coro)
         invocation.phase = CLOSED
+        # The two know each other; apart, neither has to wait for the garbage collector.
+        invocation.loop = None
 
     # -- what asyncio asks of the current task ------------------------------------------------------------------------
 

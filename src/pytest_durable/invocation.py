@@ -11,16 +11,16 @@ from contextvars import ContextVar
 from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
 
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
-from ._core.runs import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from ._core.commands import Command
     from ._core.limits import Limits
-    from ._core.runs import Entry, FunctionSpec, RunState
+    from ._core.runs import Entry, FunctionSpec, RunState, Source
     from .loop import VirtualLoop
 
 HOME = str(Path(__file__).parent)
@@ -36,16 +36,6 @@ GROUP: ContextVar[str] = ContextVar("durable group", default="")
 """The parallel mode of the group that a branch belongs to: "wait", "race" or "" outside any."""
 
 
-class Call:
-    """A step that the memo does not answer: what was asked, and the future that waits for the answer, or None."""
-
-    __slots__ = ("command", "future")
-
-    def __init__(self, command: Command) -> None:
-        self.command = command
-        self.future: Any = None
-
-
 class Doomed(BaseException):
     """Ends a body at a step that dooms its run, whatever ``except Exception`` stands around it."""
 
@@ -53,67 +43,69 @@ class Doomed(BaseException):
 class StepInterrupt(BaseException):
     """Leaves a sync body at a step that the memo does not answer. Authors must let it pass."""
 
-    def __init__(self, call: Call) -> None:
-        super().__init__(f"step '{call.command.key}' is about to happen; let this pass")
-        self.call = call
+    def __init__(self, command: Command) -> None:
+        super().__init__(f"step '{command.key}' is about to happen; let this pass")
 
 
 class StepCoroutine(Coroutine[Any, Any, Any]):
     """What a step method returns: answered from the memo, or suspended until the step is recorded.
 
-    It hashes by its number, so that a set of steps has one order, and says so if it is awaited too late.
+    It hashes by its key, so that a set of steps has one order, and says so if it is awaited too late.
 
     Attributes:
         entry: the recorded step, or None.
-        call: what is asked for, if the step is not recorded.
+        command: what is asked for, if the step is not recorded.
     """
 
-    __slots__ = ("_running", "call", "convert", "entry", "invocation", "key", "number")
+    __slots__ = ("_running", "command", "convert", "entry", "invocation", "key")
 
     def __init__(
         self,
         invocation: Invocation,
         key: str,
         entry: Entry | None,
-        call: Call | None,
+        command: Command | None,
         convert: Callable[[Any], Any] | None,
     ) -> None:
         self.invocation = invocation
         self.key = key
         self.entry = entry
-        self.call = call
+        self.command = command
         self.convert = convert
-        self.number = invocation.position
         invocation.unawaited[key] = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        invocation, call, key = self.invocation, self.call, self.key
+        invocation, command, key = self.invocation, self.command, self.key
         entry: Any
         if invocation.phase is not BODY:
             self._too_late()
             yield None
         invocation.unawaited.pop(key, None)
         loop = invocation.loop
-        if call is None:
+        if command is None:
             entry = self.entry
             if loop is not None and (loop.made or loop.timers):
                 future = loop.create_future()
-                invocation.waiting[key] = (future, entry, None)
+                invocation.waiting[key] = future
                 yield from future
         else:
-            command = call.command
-            invocation.calls.append(call)
+            invocation.calls.append(command)
             if mode := GROUP.get():
                 command.planned = True
                 command.race = mode == "race"
             if loop is not None and (loop.made or loop.timers):
-                call.future = future = loop.create_future()
-                invocation.waiting[key] = (future, None, call)
+                command.future = future = loop.create_future()
+                invocation.waiting[key] = future
                 yield from future
             else:
                 # The one place at which a body yields to the engine.
-                yield call
+                yield command
             entry = invocation.run.entries[key]
+        value, text = entry.stored
+        if text is None and entry.failure is None and self.convert is None:
+            # What ``answer`` does, in the common case.
+            invocation.last = entry
+            return value
         return invocation.answer(entry, self.convert)
 
     def send(self, value: Any) -> Any:
@@ -137,7 +129,8 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
             return self._running
 
     def __hash__(self) -> int:
-        return self.number
+        # Not the hash of text, which differs from process to process.
+        return crc32(self.key.encode())
 
     def _too_late(self) -> None:
         invocation = self.invocation
@@ -171,32 +164,52 @@ class Invocation:
     Attributes:
         limit: how many completed steps the body may see; None for all. A step that was planned is executed in an
             invocation that sees what the planning one saw.
+        memo: the recorded steps that it may see, by their keys.
         logged: how many lines the body has logged so far.
         loop: the event loop, from the moment at which the body uses asyncio.
         calls: the steps that the memo does not answer, in the order in which they were asked for.
         doom: an error that ends the run whatever the body does with it.
     """
 
-    phase = BODY
-    position = 0
-    branch_name = ""
-    logged = 0
-    last: Entry | None = None
-    loop: VirtualLoop | None = None
-    doom: BaseException | None = None
-    interrupted = False
-    ignored = 0
+    __slots__ = (
+        "around",
+        "branch",
+        "branch_name",
+        "calls",
+        "doom",
+        "ignored",
+        "interrupted",
+        "last",
+        "limit",
+        "logged",
+        "loop",
+        "memo",
+        "phase",
+        "position",
+        "run",
+        "seen",
+        "unawaited",
+        "uses",
+        "waiting",
+    )
 
     def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
-        # What is the same in most invocations stands above, as there is one of these for every request.
+        self.phase = BODY
+        self.position = self.logged = self.ignored = 0
+        self.branch_name = ""
+        self.last: Entry | None = None
+        self.loop: VirtualLoop | None = None
+        self.doom: BaseException | None = None
+        self.interrupted = False
         self.run = run
         self.limit = limit
         self.around = surroundings
         self.branch = run.branches[""]
+        self.memo = run.memo if limit is None else {entry.key: entry for entry in run.stack[:limit]}
         self.seen: dict[str, int] = {}
         self.uses: dict[str, int] = {}
-        self.calls: list[Call] = []
-        self.waiting: dict[str, tuple[Any, Entry | None, Any]] = {}
+        self.calls: list[Command] = []
+        self.waiting: dict[str, Any] = {}
         self.unawaited: dict[str, None] = {}
 
     @property
@@ -215,47 +228,45 @@ class Invocation:
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
-    def claim(self, step_id: str, op: str) -> tuple[str, int]:
-        """The key and the index of the next use of a step id, after comparing it with what was asked before.
+    def claim(self, step_id: str, op: str) -> tuple[str, int, Entry | None]:
+        """The next use of a step id: its key, its index, and the recorded step if this invocation may see one.
 
         Raises:
             UsageError: no id, or the body is not running.
             StepLimitError: one step too many.
             NonDeterminismError: an earlier invocation asked for another step here.
         """
-        seen = self.seen
-        index = seen.get(step_id, 0) if type(step_id) is str else 0
-        if not index:
-            if self.phase is not BODY or type(step_id) is not str or not step_id:
-                self._refuse(step_id)
-                return str(step_id), 0
-            key = step_id
-            seen[key] = 1
-        else:
-            if self.phase is not BODY:
-                self._refuse(step_id)
-                return step_id, 0
+        position, asked, seen = self.position, self.branch, self.seen
+        if self.phase is BODY and position < len(asked) and asked[position] == step_id and step_id not in seen:
+            # The common case: the first use of an id, as before.
+            self.position = position + 1
+            seen[step_id] = 1
+            if self.run.asked[step_id] != op:
+                self._diverge(position, step_id, op)
+            return step_id, 0, self.memo.get(step_id)
+        if self.phase is not BODY or type(step_id) is not str or not step_id:
+            self._refuse(step_id)
+            return str(step_id), 0, None
+        self.position = position + 1
+        key, index = step_id, seen.get(step_id, 0)
+        if index:
             key = f"{step_id}:{index}"
             while key in seen:
                 index += 1
                 key = f"{step_id}:{index}"
             seen[step_id] = index + 1
-            seen[key] = 1
             index = self.uses.get(step_id, 1)
             self.uses[step_id] = index + 1
-        position = self.position
-        self.position = position + 1
-        asked, ops = self.branch
-        if position < len(asked):
-            if asked[position] != key or ops[position] != op:
-                self._diverge(asked, position, key, op)
-        else:
+        seen[key] = 1
+        if position == len(asked):
             self._ask_new(key, op)
-        return key, index
+        elif asked[position] != key or self.run.asked[key] != op:
+            self._diverge(position, key, op)
+        return key, index, self.memo.get(key)
 
     def _ask_new(self, key: str, op: str) -> None:
         run = self.run
-        if len(run.asked) >= self.limits.steps:
+        if len(run.asked) >= self.around.limits.steps:
             raise self._doomed(
                 StepLimitError(
                     f"step '{key}' of {run.spec.id} is number {len(run.asked) + 1}; a run may have "
@@ -263,11 +274,9 @@ class Invocation:
                     "ctx.step.send_event"
                 )
             )
-        run.asked.append(key)
-        run.asked_ops.append(op)
-        run.sources.append(caller())
-        self.branch[0].append(key)
-        self.branch[1].append(op)
+        run.asked[key] = op
+        run.sources[key] = caller()
+        self.branch.append(key)
 
     def _doomed(self, error: BaseException) -> Doomed:
         self.doom = error
@@ -296,9 +305,8 @@ class Invocation:
             )
         raise UsageError(msg)
 
-    def _diverge(self, asked: list[str], position: int, key: str, op: str) -> None:
-        run = self.run
-        raise self._doomed(divergence(run, run.asked.index(asked[position]), (key, op), caller()))
+    def _diverge(self, position: int, key: str, op: str) -> None:
+        raise self._doomed(divergence(self.run, self.branch[position], (key, op), caller()))
 
     @contextmanager
     def in_branch(self, number: int, position: int) -> Iterator[None]:
@@ -309,21 +317,21 @@ class Invocation:
         """
         name = f"{self.branch_name}/{position}.{number}"
         outer = (self.branch, self.branch_name, self.position)
-        self.branch, self.branch_name, self.position = self.run.branches.setdefault(name, ([], [])), name, 0
+        self.branch, self.branch_name, self.position = self.run.branches.setdefault(name, []), name, 0
         try:
             yield
-            asked = self.branch[0]
+            asked = self.branch
             if self.position < len(asked) and self.doom is None and self.limit is None:
-                raise self._doomed(divergence(self.run, self.run.asked.index(asked[self.position]), None, None))
+                raise self._doomed(divergence(self.run, asked[self.position], None, None))
         finally:
             self.branch, self.branch_name, self.position = outer
 
     def _leave_again(self) -> None:
         """A finally block asks for a step while the body is being left at another one: that comes first."""
-        call = self.calls[-1]
+        command = self.calls[-1]
         if not isinstance(sys.exc_info()[1], StepInterrupt):
-            self.doom = UsageError(swallowed(self.run, call))
-        raise StepInterrupt(call)
+            self.doom = UsageError(swallowed(self.run, command))
+        raise StepInterrupt(command)
 
     def check_end(self, *, returned: bool) -> None:
         """Check, at the end of an invocation, that all steps of the earlier ones were asked for again.
@@ -333,9 +341,9 @@ class Invocation:
             UsageError: a step was created and never awaited.
         """
         run = self.run
-        asked = self.branch[0]
+        asked = self.branch
         if self.position < len(asked):
-            raise divergence(run, run.asked.index(asked[self.position]), None, None)
+            raise divergence(run, asked[self.position], None, None)
         if returned:
             for key in self.unawaited:
                 msg = (
@@ -345,13 +353,6 @@ class Invocation:
                 raise UsageError(msg)
 
     # -- answering ----------------------------------------------------------------------------------------------------
-
-    def memo(self, key: str) -> Entry | None:
-        """The recorded step of this key, if this invocation may see it."""
-        entry = self.run.entries.get(key)
-        if entry is None or not entry.done or (self.limit is not None and entry.order >= self.limit):
-            return None
-        return entry
 
     def answer(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
         """The result of a recorded step, as a fresh copy; or its failure as an exception."""
@@ -383,26 +384,31 @@ def caller() -> Source | None:
     frame: types.FrameType | None = sys._getframe(2)  # noqa: SLF001 - the documented way to one's caller
     while frame is not None and frame.f_code.co_filename.startswith(HOME):
         frame = frame.f_back
-    return Source(frame.f_code, frame.f_lineno) if frame is not None else None
+    return (frame.f_code, frame.f_lineno) if frame is not None else None
 
 
-def swallowed(run: RunState, call: Call) -> str:
+def source_text(source: Source | None) -> str:
+    """File and line of where the author wrote a call."""
+    return f"{source[0].co_filename}:{source[1]}" if source is not None else "an unknown place"
+
+
+def swallowed(run: RunState, command: Command) -> str:
     """The message for a sync body that does not let the interrupt of a step pass."""
     return (
-        f"the body of {run.spec.id} swallowed the interrupt of step '{call.command.key}', at "
-        f"{source_of(run, call.command.key)}; let BaseException pass: write except Exception instead of a bare except"
+        f"the body of {run.spec.id} swallowed the interrupt of step '{command.key}', at "
+        f"{source_of(run, command.key)}; let BaseException pass: write except Exception instead of a bare except"
     )
 
 
 def source_of(run: RunState, key: str) -> str:
     """Where a step was asked for first."""
-    return str(run.sources[run.asked.index(key)]) if key in run.asked else "an unknown place"
+    return source_text(run.sources.get(key))
 
 
-def divergence(run: RunState, position: int, now: tuple[str, str] | None, where: Source | None) -> NonDeterminismError:
-    """The report of a body whose steps differ between invocations: both sequences side by side, and the lines."""
-    before = list(zip(run.asked, run.asked_ops, strict=True))
-    left = [f"{key} ({op})" for key, op in before]
+def divergence(run: RunState, key: str, now: tuple[str, str] | None, where: Source | None) -> NonDeterminismError:
+    """The report of a body that does not ask for a step as before: both sequences side by side, and the lines."""
+    position = list(run.asked).index(key)
+    left = [f"{before} ({op})" for before, op in run.asked.items()]
     right = left[:position] + ([f"{now[0]} ({now[1]})"] if now else ["(the body ended)"])
     width = max(len(text) for text in [*left, "earlier invocation"])
     rows = [f"  {'earlier invocation':<{width}}   this invocation"]
@@ -411,8 +417,11 @@ def divergence(run: RunState, position: int, now: tuple[str, str] | None, where:
         now_text = right[index] if index < len(right) else ""
         mark = "!" if index == position else " "
         rows.append(f"{mark} {before_text:<{width}}   {now_text}".rstrip())
-    source = run.sources[position] if position < len(run.sources) else None
-    places = [f"  asked for before at {source}" if source else "", f"  asked for now at {where}" if where else ""]
+    source = run.sources.get(key)
+    places = [
+        f"  asked for before at {source_text(source)}" if source else "",
+        f"  asked for now at {source_text(where)}" if where else "",
+    ]
     return NonDeterminismError(
         f"the body of {run.spec.id} asks for other steps than before, in invocation {run.invocations}:\n"
         + "\n".join([*rows, *filter(None, places)])

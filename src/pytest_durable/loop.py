@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 from asyncio import events, tasks
 from collections import deque
-from contextlib import contextmanager
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._core.errors import BoundReachedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Container, Coroutine
     from contextvars import Context
 
 MICROS = 1_000_000
+NOTHING: Any = ()
 
 
 class NumberedFuture(asyncio.Future):  # type: ignore[type-arg]  # a future of anything
@@ -53,13 +53,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         bound: how many callbacks may run in all.
     """
 
+    handles: deque[asyncio.Handle]
+    timers: list[tuple[int, int, asyncio.TimerHandle]]
+    made: list[NumberedTask]
+    _number = 0
+
     def __init__(self, of: str, bound: int) -> None:
         self.of = of
         self.bound = bound
-        self.handles: deque[asyncio.Handle] = deque()
-        self.timers: list[tuple[int, int, asyncio.TimerHandle]] = []
-        self.made: list[NumberedTask] = []
-        self._number = 0
+        # There is a loop for every request, and most of them are never used: these are replaced at the first use.
+        self.handles = self.timers = self.made = NOTHING
 
     @property
     def where(self) -> str:
@@ -72,15 +75,19 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The loop's time: microseconds since its start. The owner overrides it."""
         return 0
 
+    def _open(self) -> None:
+        if self.handles is NOTHING:
+            self.handles, self.timers, self.made = deque(), [], []
+
     def next_number(self) -> int:
         """A number for the next task or future."""
         self._number += 1
         return self._number
 
-    def run_ready(self) -> None:
-        """Run callbacks until none is ready."""
+    def run_ready(self, wanted: str | None = None, waiting: Container[str] = ()) -> None:
+        """Run callbacks until none is ready, or until ``wanted`` is among ``waiting``."""
         handles = self.handles
-        while handles:
+        while handles and (wanted is None or wanted not in waiting):
             handle = handles.popleft()
             if handle.cancelled():
                 continue
@@ -110,7 +117,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 close_quietly(coro)
             elif not task.cancelled():
                 task.exception()
-        self.handles.clear()
+        if self.handles:
+            self.handles.clear()
 
     # -- asyncio's interface ------------------------------------------------------------------------------------------
 
@@ -120,6 +128,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
         """Run a callback in the next turn."""
+        self._open()
         handle = asyncio.Handle(callback, args, self, context)
         self.handles.append(handle)
         return handle
@@ -140,6 +149,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, micros: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(micros / MICROS, callback, args, self, context)
+        self._open()
         heappush(self.timers, (micros, self.next_number(), handle))
         return handle
 
@@ -156,6 +166,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             msg = f"{self.where} creates a task with eager_start, which runs it out of turn; leave eager_start away"
             raise UsageError(msg)
         task = NumberedTask(coro, loop=self, **kwargs)
+        self._open()
         self.made.append(task)
         return task
 
@@ -233,20 +244,8 @@ def close_quietly(coro: Any) -> None:
 
 
 stock_as_completed = asyncio.as_completed
-_swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
-
-
-@contextmanager
-def outside_any_loop() -> Iterator[None]:
-    """Step out of a running loop, such as that of an async test, so that bodies can run on theirs."""
-    outer = events._get_running_loop()  # noqa: SLF001 - there is no public way to step out of a loop
-    before = asyncio.as_completed
-    asyncio.as_completed = ordered_as_completed
-    try:
-        with _outside(outer):
-            yield
-    finally:
-        asyncio.as_completed = before
+swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
+"""How a task steps aside for another, where asyncio keeps it (from 3.12 on); None elsewhere."""
 
 
 def ordered_as_completed(fs: Any, **kwargs: Any) -> Any:
@@ -258,23 +257,3 @@ def ordered_as_completed(fs: Any, **kwargs: Any) -> Any:
     if isinstance(loop, VirtualLoop):
         fs = [asyncio.ensure_future(one, loop=loop) for one in dict.fromkeys(fs)]
     return stock_as_completed(fs, **kwargs)
-
-
-@contextmanager
-def _outside(outer: asyncio.AbstractEventLoop | None) -> Iterator[None]:
-    if outer is None:
-        events._set_running_loop(GUARD)  # noqa: SLF001 - as above
-        try:
-            yield
-        finally:
-            events._set_running_loop(None)  # noqa: SLF001 - as above
-        return
-    swap = _swap_current_task if asyncio.current_task(outer) is not None else None
-    task = swap(outer, None) if swap is not None else None
-    events._set_running_loop(GUARD)  # noqa: SLF001 - as above
-    try:
-        yield
-    finally:
-        events._set_running_loop(outer)  # noqa: SLF001 - as above
-        if swap is not None:
-            swap(outer, task)

@@ -24,7 +24,7 @@ def watch(world: World, predicate: Callable[[], object], word: str, *, holds: bo
             msg = f"{word}({name}) {verb} at {instant_text(world.now)}, after: {world.current}"
             raise AssertionError(msg)
 
-    world.watchers.append(look)
+    world.watch(look)
 
 
 def eventually(world: World, predicate: Callable[[], object], within: Duration) -> None:
@@ -43,5 +43,5 @@ def eventually(world: World, predicate: Callable[[], object], within: Duration) 
             msg = f"eventually({name}) did not hold within {duration_text(duration(within))}"
             raise AssertionError(msg)
 
-    world.watchers.append(look)
+    world.watch(look)
     world.push(Happening(deadline, TIMER, "limit", Named("eventually", name), "eventually", end, weak=True))

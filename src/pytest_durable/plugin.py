@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 OPTIONS = {
     "explore": ("STRATEGY", "run every test that uses 'durable' under many schedules: every, pct, random or all"),
     "schedules": ("N", "how many schedules a test is run under at most"),
+    "shards": ("N", "spread each exploration over N items, each with a share of the schedules (for xdist)"),
     "seed": ("N", "the seed of simulations and of sampled schedules"),
     "replay": ("SCHEDULE", "run the selected test under this one schedule"),
     "report": ("DIR", "write a report of every failing durable test into this folder"),
@@ -58,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        "durable(explore, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "
+        "durable(explore, examples, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "
         "limits): how the simulation of the fixture 'durable' is set up, and whether its schedules are explored",
     )
 
@@ -144,6 +145,22 @@ def pytest_testnodedown(node: Any) -> None:
         decisions_of(node.config).merge(table)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make an item of each share of an exploration, if that is wanted."""
+    count = option(metafunc.config, "shards")
+    if count is None or "durable" not in metafunc.fixturenames:
+        return
+    from ._core.errors import UsageError
+    from .sharding import split
+
+    try:
+        settings = settings_of(metafunc.definition)
+    except UsageError:
+        return  # said once the test is set up
+    split(metafunc, settings, count)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Prepare the executions of a test that uses the fixture."""
@@ -152,11 +169,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     from dataclasses import replace
 
     from .explored import Turns
+    from .sharding import share_of
 
     learn(item.config)
-    settings = settings_of(item)
+    settings = replace(settings_of(item), share=share_of(item))
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-        settings = replace(settings, explore=None)
+        settings = replace(settings, explore=None, examples=())
     item.stash[TURNS] = Turns(item, settings)
     item.stash[FAILED] = False
 
@@ -183,13 +201,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     turns = item.stash.get(TURNS, None)
     if turns is None or not (turns.exploring or turns.settings.schedule):
         return (yield)
-    from .exploration import FAILING
+    from .exploration import ENDING
 
     error: BaseException | None = None
     result: object = None
     try:
         result = yield
-    except FAILING as raised:
+    except ENDING as raised:
         error = raised
     if not turns.exploring:
         if error is not None:
@@ -225,21 +243,35 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
                 write(folder, item.nodeid, turns, report)
     if report.when == "call" and turns.report is not None:
         # A plain attribute of a report crosses from the workers of xdist to the terminal.
-        report.__dict__["durable_exploration"] = (str(turns.report), turns.report.complete)
+        report.__dict__["durable_exploration"] = turns.found(failed=report.failed)
+        if report.passed:
+            from .progress import section
+
+            report.sections.append(("durable exploration", section(turns.report)))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say how far each exploration went; one that is incomplete never looks like a complete one."""
-    lines = []
+    parts: dict[str, list[dict[str, Any]]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
-            told = getattr(report, "durable_exploration", None)
-            if told is not None and (not told[1] or config.get_verbosity() > 0):
-                lines.append(f"{report.nodeid}: {told[0]}")
+            found = getattr(report, "durable_exploration", None)
+            if found is not None:
+                from .sharding import whole
+
+                parts.setdefault(whole(report.nodeid), []).append(found)
+    lines = []
+    for nodeid, found in sorted(parts.items()):
+        from .sharding import told
+
+        text, complete = told(found)
+        lone_failure = len(found) == 1 and found[0]["failed"]
+        if config.get_verbosity() > 0 or not (complete or lone_failure):
+            lines.append(f"{nodeid}: {text}")
     if lines:
         terminalreporter.section("durable exploration")
-        for line in sorted(lines):
+        for line in lines:
             terminalreporter.line(line)
     if option(config, "cov") or option(config, "cov-fail-under"):
         from .decisions import summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import dis
 import gc
 import os
 import random
@@ -27,8 +28,18 @@ LIBRARY = tuple(
 QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache", "abc")
 """Modules of the standard library that may look at the clock or at files for their own ends."""
 
-CLOCKS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"}
-"""Functions of ``time`` that look at a clock whatever they are given; ``localtime`` may be given a time."""
+CLOCKS = {
+    "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time",
+    "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime", "clock_gettime_ns",
+}  # fmt: skip
+"""Functions of ``time`` that look at a clock whatever they are given."""
+
+CLOCKS_WITHOUT = {"ctime": 0, "localtime": 0, "gmtime": 0, "asctime": 0, "strftime": 1}
+"""Functions of ``time`` that look at a clock if they are given no time: how many arguments are none."""
+
+MACHINE = {"getcwd", "getcwdb", "getpid", "getppid", "getlogin", "getuid", "uname", "cpu_count", "getloadavg", "times"}
+ENVIRONMENT = {"__getitem__", "__setitem__", "__delitem__", "__iter__", "__len__", "__contains__", "copy"}
+CALLS = {dis.opmap[name] for name in ("CALL", "CALL_KW") if name in dis.opmap}
 
 FILES = {"open", "listdir", "scandir", "stat", "lstat", "mkdir", "remove", "unlink", "rename", "rmdir", "replace"}
 AUDITED = {
@@ -69,9 +80,13 @@ class Watch:
 
     def __init__(self) -> None:
         self.uses: dict[Use, None] = {}
+        self.seeded: list[random.Random] = []
 
-    def saw(self, kind: str, what: str, frame: FrameType | None) -> None:
-        """Note a use; the author's line is the first frame outside the standard library and this package."""
+    def saw(self, kind: str, what: str, frame: FrameType | None, *, named: bool = False) -> None:
+        """Note a use; the author's line is the first frame outside the standard library and this package.
+
+        Its name is what the author called there, unless it is ``named`` already.
+        """
         name = what
         while frame is not None:
             code = frame.f_code
@@ -82,7 +97,7 @@ class Watch:
                 module = str(frame.f_globals.get("__name__", ""))
                 if module.split(".", maxsplit=1)[0] in QUIET:
                     return
-                name = f"{module}.{code.co_name}"
+                name = name if named else f"{module}.{code.co_name}"
                 frame = frame.f_back
                 continue
             if not of_sdk(frame):
@@ -92,24 +107,37 @@ class Watch:
     def profile(self, frame: FrameType, event: str, argument: Any) -> None:
         """What ``sys.setprofile`` calls: C functions by their owner and name, and the environment's own methods."""
         if event == "call":
-            code = frame.f_code
-            if code.co_name == "__getitem__" and frame.f_globals.get("__name__") == "os":
-                self.saw("environment", "os.environ", frame.f_back)
-            return
-        if event != "c_call":
-            return
+            self._called(frame)
+        elif event == "c_call":
+            self._called_c(frame, argument)
+
+    def _called(self, frame: FrameType) -> None:
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
+        if module == "os" and name in ENVIRONMENT and isinstance(frame.f_locals.get("self"), type(os.environ)):
+            self.saw("environment", "os.environ", frame.f_back, named=True)
+        elif module == "random" and name == "seed":
+            generator = frame.f_locals.get("self")
+            if generator is random._inst:  # noqa: SLF001 - the global generator, which others draw from as well
+                self.saw("chance", "random.seed", frame.f_back, named=True)
+            else:
+                if frame.f_locals.get("a") is None:
+                    self.saw("chance", "random.Random", frame.f_back, named=True)
+                self.seeded.append(generator)  # type: ignore[arg-type]  # it is one, by the name of its method
+
+    def _called_c(self, frame: FrameType, argument: Any) -> None:
         name, owner = getattr(argument, "__name__", ""), getattr(argument, "__self__", None)
         module = getattr(argument, "__module__", None) or getattr(owner, "__name__", "")
-        if module == "time" and name in CLOCKS:
+        if module == "time" and (name in CLOCKS or given(frame) == CLOCKS_WITHOUT.get(name, -1)):
             self.saw("clock", f"time.{name}", frame)
         elif name in {"now", "utcnow", "today"} and isinstance(owner, type) and issubclass(owner, dt.date):
             self.saw("clock", f"{owner.__name__}.{name}", frame)
         elif name in {"random", "getrandbits"} and isinstance(owner, random.Random):
-            if owner is random._inst or isinstance(owner, random.SystemRandom):  # noqa: SLF001 - the global generator
+            # A generator that the body has seeded itself repeats what it drew; any other has gone on since.
+            if not any(owner is generator for generator in self.seeded):
                 self.saw("chance", f"random.{name}", frame)
         elif name in {"urandom", "getrandom"}:
             self.saw("chance", f"os.{name}", frame)
-        elif name in {"getenv", "putenv"}:
+        elif name in {"getenv", "putenv"} or (module in {"posix", "nt"} and name in MACHINE):
             self.saw("environment", f"os.{name}", frame)
         elif module in {"_io", "io", "posix", "nt"} and name in FILES:
             self.saw("file", name, frame)
@@ -120,6 +148,7 @@ class Watch:
     def on(self) -> Iterator[None]:
         """Watch while a body is executed."""
         # No collection of garbage while a body is watched: its callbacks (Hypothesis has one) look at clocks.
+        self.seeded = []
         before, collecting = sys.getprofile(), gc.isenabled()
         gc.disable()
         audit_target.append(self)
@@ -131,6 +160,12 @@ class Watch:
             audit_target.pop()
             if collecting:
                 gc.enable()
+
+
+def given(frame: FrameType) -> int:
+    """How many arguments the call that a frame stands at gives; -2 where that is not written down."""
+    code, place = frame.f_code.co_code, frame.f_lasti
+    return code[place + 1] if code[place] in CALLS else -2
 
 
 audit_target: list[Watch] = []

@@ -16,10 +16,16 @@ WIDEST = 60
 """How much of a value a timeline shows."""
 
 
+REASONS = {"run.cancelled": "cancelled: {reason}", "invoke.refused": "{key}  nobody will answer: {reason}"}
+"""Facts that consist of a reason."""
+
+
 def timeline(run: RunState) -> str:
     """What happened in a run, one line for each step, in order of completion, with virtual times from its start."""
     start = run.started_at if run.started_at is not None else run.queued_at
     event = run.events[0]["name"] if run.events else "nothing"
+    if len(run.events) > 1:
+        event += f" ({len(run.events)} events)"
     lines = [f"{run.name} for {event}, from {instant_text(start)}"]
     rows = [(_offset(at, start), what) for at, what in _rows(run)]
     width = max([0, *(len(offset) for offset, _ in rows)])
@@ -65,9 +71,7 @@ def _fact_text(what: str, key: str, rest: Any, entry: Entry | None) -> str:
         return f"completed -> {short(rest['result'])}"
     if what == "run.failed":
         return f"failed: {_error(rest['error'])}"
-    if what == "run.cancelled":
-        return f"cancelled: {rest['reason']}"
-    return ""
+    return REASONS.get(what, "").format(key=key, **rest)
 
 
 def _error(error: dict[str, Any]) -> str:

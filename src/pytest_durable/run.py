@@ -245,15 +245,17 @@ class Run:
             queued = "no request of it is due: what it did last was recorded under that id before"
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
+        waits = simulation.engine.answers.gates.turns.describe(state) or waits or queued
         return (
-            f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits or queued}. Nothing "
+            f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits}. Nothing "
             "that is due can wake it. Send what it waits for (durable.send, durable.signal, durable.on_wait), give the "
             "wait a timeout, or use durable.advance to look at it while it waits"
         )
 
     def timeline(self) -> str:
-        """What happened, as text."""
-        return timeline(self._state)
+        """What happened, as text; of a run in a queue, what it waits for there."""
+        queued = self._simulation.engine.answers.gates.turns.describe(self._state)
+        return timeline(self._state) + (f"\n  {queued}" if queued else "")
 
     def __repr__(self) -> str:
         return f"<Run of {self._state.name}: {self.status}>"

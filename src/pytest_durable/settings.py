@@ -10,10 +10,12 @@ from ._core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .shares import Share
+
 SIMULATION = ("start", "seed", "replay", "limits", "clock")
 """Arguments of the marker that the simulation takes."""
 
-EXPLORATION = ("explore", "faults", "max_schedules", "max_faults", "max_seconds")
+EXPLORATION = ("explore", "examples", "faults", "max_schedules", "max_faults", "max_seconds")
 """Arguments of the marker that are about exploration."""
 
 MOST = {"every": 10_000, "random": 200, "pct": 200}
@@ -27,24 +29,29 @@ class Settings:
 
     Attributes:
         explore: a strategy, or None for the default order alone.
+        examples: schedules by names, which are run first.
         faults: faults or their names.
         max_schedules, max_faults, max_seconds: the budget.
+        share: the share of the search that is this item's, or None for all of it.
         schedule: the only schedule to run (``--durable-replay``), or None.
         simulation: arguments of ``Simulation``.
     """
 
     explore: Any = None
+    examples: tuple[str, ...] = ()
     faults: tuple[Any, ...] = ()
     max_schedules: int = 0
     max_faults: int = 1
     max_seconds: float | None = None
+    share: Share | None = None
     schedule: str | None = None
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def budget(self) -> int:
         """How many schedules to run at most."""
-        return self.max_schedules or MOST.get(self.explore, MOST_OTHERWISE)
+        whole = self.max_schedules or MOST.get(self.explore, MOST_OTHERWISE)
+        return whole if self.share is None else self.share.budget(whole)
 
 
 def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
@@ -60,6 +67,7 @@ def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
         raise UsageError(msg)
     settings = Settings(
         explore=marker.get("explore") or None,
+        examples=_tuple(marker.get("examples", ()), "examples"),
         faults=_tuple(marker.get("faults", ()), "faults"),
         max_schedules=_number(marker.get("max_schedules", 0), "max_schedules", 0),
         max_faults=_number(marker.get("max_faults", 1), "max_faults", 0),

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from . import adapters, monitors
 from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
-from ._core.errors import NotSimulatedWarning, UnusedScriptError, UsageError
+from ._core.errors import UnusedScriptError, UsageError
 from ._core.happenings import NEWS, TIMER, Happening
 from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
 from ._core.world import World
-from .clock import Clock, sleeping_virtually, start_instant
+from .clock import Clock, start_instant
+from .driving import Drive
 from .events import Event, SentEvent, outgoing_all
 from .faults import Fault, Faults
 from .invocation import Surroundings
 from .ledger import Ledger
-from .loop import outside_any_loop
 from .moments import Between, Named
 from .report import timelines
 from .run import Run
@@ -28,7 +26,7 @@ from .scripts import Reaction, Script
 from .stage import TestStage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ._core.choices import Chooser, Observer
@@ -103,9 +101,9 @@ class Simulation:
         self._runs: dict[str, Run] = {}
         self._sent = 0
         self.ticks = 0
-        self._driving = False
         self._entered = False
         self.events_were_read = False
+        self.driving = Drive(self._clock)
 
     # -- entering and leaving -----------------------------------------------------------------------------------------
 
@@ -178,7 +176,7 @@ class Simulation:
         self._advance_to(until)
 
     def _advance_to(self, until: int) -> None:
-        with self._drive():
+        with self.driving:
             self.world.drive(until, _never)
             self.world.move_to(until)
 
@@ -193,7 +191,7 @@ class Simulation:
             TimeoutError: it does not hold within that time, or never because nothing more is due.
         """
         limit = None if within is None else self.world.now + duration(within, "run_until: within")
-        with self._drive():
+        with self.driving:
             if self.world.drive(limit, lambda: bool(predicate()), steady=False):
                 return
             if limit is not None:
@@ -204,30 +202,15 @@ class Simulation:
 
     def run_until_idle(self) -> None:
         """Go through sleeps, retries and scheduled events, until only unanswered waits are left."""
-        with self._drive():
+        with self.driving:
             self.world.drive(None, _never, idle=True)
 
     def drive_to(self, done: Callable[[], bool]) -> bool:
         """Let time pass until ``done()`` or until nothing more is due; whether it is done."""
         if done():
             return True
-        with self._drive():
+        with self.driving:
             return self.world.drive(None, done)
-
-    @contextmanager
-    def _drive(self) -> Iterator[None]:
-        if self._driving:
-            msg = (
-                "time is driven from inside a run of this simulation; a body or a step cannot advance the clock it "
-                "lives in. Sleep in the step (time.sleep takes virtual time), or drive from the test"
-            )
-            raise UsageError(msg)
-        self._driving = True
-        try:
-            with self._clock.on_top(), outside_any_loop(), sleeping_virtually():
-                yield
-        finally:
-            self._driving = False
 
     # -- functions and runs -------------------------------------------------------------------------------------------
 
@@ -238,10 +221,6 @@ class Simulation:
         return spec
 
     def _know(self, spec: FunctionSpec) -> None:
-        left_out = getattr(self._functions.get(spec), "not_simulated", ())
-        if left_out and spec.id not in self.engine.known:
-            text = f"{spec.id}: {', '.join(left_out)} is configured and not simulated yet; runs start as if it were not"
-            warnings.warn(text, NotSimulatedWarning, stacklevel=4)
         self.engine.known[spec.id] = spec
         if spec.on_failure is not None:
             self._functions.setdefault(spec.on_failure, spec.on_failure.source)
@@ -294,8 +273,11 @@ class Simulation:
         subject = Named(spec.id, spec.id)
         self.world.push(Happening(tick, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
 
-    def start(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Run:
-        """Create a run, for an event or for a dict as the data of one. It begins when time is driven.
+    def start(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Run:
+        """Create a run, for an event, for a dict as the data of one, or for a list of events as a batch.
+
+        It begins when time is driven. What would drop or gather its event does not stand in its way; a singleton, a
+        throttle and limits of concurrency do.
 
         Raises:
             UsageError: it is no durable function, or the event is none.
@@ -306,13 +288,10 @@ class Simulation:
             plain = not named.startswith("inngest/") and "*" not in named
             event = Event(named if plain else "durable/start", event)
         self._sent += 1
-        given = self._wired(event, f"start({spec.id})")[0]
-        wired = self.engine.answers.make_event(
-            given["name"], given["data"], f"start {self._sent}", given["id"], given["ts"]
-        )
-        return self._run(self.engine.create(spec, [wired], f"start {self._sent}", given["ts"] * MILLISECOND))
+        given = self._wired(event, f"start({spec.id})")
+        return self._run(self.engine.answers.start(spec, given, f"start {self._sent}"))
 
-    def run(self, function: Any, event: Event | Mapping[str, Any] | None = None) -> Any:
+    def run(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Any:
         """``start(...).wait()``: the result of the run."""
         return self.start(function, event).wait()
 

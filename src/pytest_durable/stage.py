@@ -9,7 +9,7 @@ from . import scripts as s
 from ._core import chance
 from ._core.bus import BusEvent
 from ._core.commands import INFER, RUN, SEND
-from ._core.errors import InjectedError, UsageError
+from ._core.errors import InjectedError, UsageError, WorkerCrashError
 from ._core.happenings import NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
 from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
@@ -71,9 +71,9 @@ class TestStage:
             return self._perform(run, entry, None)
         kind = action.kind if action is not None else s.REAL
         elapsed = action.elapsed if action is not None else 0
-        verdict, rule = fault or (OK, None)
+        verdict, rule = (fault.verdict, fault.fault) if fault is not None else (OK, None)
         if verdict == f.CRASH_BEFORE or kind == s.CRASH_BEFORE:
-            return Result(CRASH, self.engine.crash(run, entry, "before"), elapsed)
+            return Result(CRASH, _crash(run, entry, "before"), elapsed)
         if verdict == f.STEP_ERROR:
             message = f"injected by {rule!r}"
             return Result(ERROR, InjectedError(message), elapsed)
@@ -81,7 +81,8 @@ class TestStage:
         result.elapsed += elapsed + (rule.length if rule is not None and verdict == f.SLOW else 0)
         lost = verdict in {f.CRASH_AFTER, f.LOST} or kind == s.CRASH_AFTER
         if lost and result.kind == VALUE:
-            return Result(CRASH, self.engine.crash(run, entry, "after"), result.elapsed)
+            when = "answer" if verdict == f.LOST else "after"
+            return Result(CRASH, _crash(run, entry, when), result.elapsed)
         return result
 
     def _perform(self, run: RunState, entry: Entry, action: s.Action | None) -> Result:
@@ -111,16 +112,12 @@ class TestStage:
         if run is not None:
             run.executing = entry.key
         bound = self.engine.limits.callbacks_per_invocation
-        where = f"step '{entry.key}' of {self.engine.current_id}"
         try:
-            value, error, elapsed = call(handler, args, kwargs, self.clock, where, bound)
+            return call(handler, args, kwargs, self.clock, entry, run, bound)
         finally:
             self.executing = None
             if run is not None:
                 run.executing = ""
-        if error is not None:
-            return Result(ERROR, error, elapsed)
-        return Result(VALUE, value, elapsed)
 
     def _touch(self, entry: Entry, handler: Any) -> None:
         """Step bodies are opaque, so any two of them conflict, unless somebody says what they touch."""
@@ -150,33 +147,32 @@ class TestStage:
 
     # -- faults -------------------------------------------------------------------------------------------------------
 
-    def _choose(self, run: RunState, entry: Entry) -> tuple[str, f.Fault] | None:
-        options: list[tuple[str, f.Fault]] = [
-            (verdict, fault)
+    def _choose(self, run: RunState, entry: Entry) -> f.Injection | None:
+        options = [
+            f.Injection(verdict, fault, run=run, step=entry.key, attempt=entry.attempts)
             for fault in self.faults.open()
             if fault.concerns(run.spec.id, entry.key, entry.id)
             for verdict in fault.verdicts
             if verdict in f.STEP_VERDICTS
         ]
-        words = [f.STEP_VERDICTS[verdict].format(step=entry.key) for verdict, _ in options]
-        return self._inject(f"the attempt at step '{entry.key}'", options, words)
+        return self._inject(f"the attempt at step '{entry.key}'", options)
 
-    def _inject(self, label: str, options: list[tuple[str, f.Fault]], words: list[str]) -> tuple[str, f.Fault] | None:
+    def _inject(self, label: str, options: list[f.Injection]) -> f.Injection | None:
         """Let the chooser decide whether one of the faults happens; outside exploration the last one does."""
         if not options:
             return None
         self.world.touch("fault budget", "r")
         index = len(options)
         if self.faults.exploring:
-            index = self.world.choices.choose(label, (OK, *words))
+            index = self.world.choices.choose(label, (OK, *options))
         if index == 0:
             return None
         self.world.touch("fault budget", "w")
-        verdict, fault = options[index - 1]
-        self.faults.spend(fault)
+        chosen = options[index - 1]
+        self.faults.spend(chosen.fault)
         if self.world.current is not None:
-            self.world.current.did = words[index - 1]
-        return verdict, fault
+            self.world.current.did = str(chosen)
+        return chosen
 
     def deliver(self, event: BusEvent) -> list[tuple[int, BusEvent]]:
         """What arrives, and how much later, when an event is sent."""
@@ -184,25 +180,23 @@ class TestStage:
             return [(0, event)]
         sender = event.sender.spec.id if event.sender is not None else None
         options = [
-            (verdict, fault)
+            f.Injection(verdict, fault, event=event, at=self.world.now)
             for fault in self.faults.open()
             if fault.concerns_event(event.name, sender)
             for verdict in fault.verdicts
             if verdict in f.EVENT_VERDICTS
         ]
-        words = [f.EVENT_VERDICTS[verdict].format(event=event.name) for verdict, _ in options]
-        chosen = self._inject(f"the way of event '{event.name}'", options, words)
+        chosen = self._inject(f"the way of event '{event.name}'", options)
         if chosen is None:
             return [(0, event)]
-        verdict, fault = chosen
-        event.outcome.notes.append(words[options.index(chosen)])
-        if verdict == f.DROP:
+        event.outcome.notes.append(str(chosen))
+        if chosen.verdict == f.DROP:
             self.engine.answers.events.append(event)
             return []
-        if verdict == f.DELAY:
-            return [(fault.length, event)]
+        if chosen.verdict == f.DELAY:
+            return [(chosen.fault.length, event)]
         wire = event.copy()
-        if verdict == f.DUPLICATE_NEW_ID:
+        if chosen.verdict == f.DUPLICATE_NEW_ID:
             wire["id"] = chance.ulid(self.world.now // MILLISECOND, self.engine.seed, f"second {event.id}")
         second = BusEvent(wire, f"{event.id} again", self.world.now, event.sender)
         arrive = Happening(self.world.now, NEWS, "event", second, "again",
@@ -215,14 +209,26 @@ class TestStage:
         run = item.run
         key = item.target.key if item.target is not None else ""
         options = [
-            (f.CANCEL, fault)
+            f.Injection(f.CANCEL, fault, run=run, step=run.stack[-1].key if run.stack else "")
             for fault in self.faults.open()
             if f.CANCEL in fault.verdicts and fault.concerns(run.spec.id, key, item.target.id if item.target else "")
         ]
-        if self._inject(f"a request of {run.name}", options, [f.REQUEST_VERDICTS[f.CANCEL]] * len(options)) is None:
+        if self._inject(f"a request of {run.name}", options) is None:
             return True
         self.engine.cancel(run, "the fault 'cancellation' befell it")
         return False
+
+    def ended(self, item: Item) -> WorkerCrashError | None:
+        """Let a crash befall a body that has returned, before that is recorded."""
+        run = item.run
+        options = [
+            f.Injection(f.CRASH_END, fault, run=run, attempt=item.attempt + 1)
+            for fault in self.faults.open()
+            if f.CRASH_END in fault.verdicts and fault.concerns(run.spec.id, "", "")
+        ]
+        if self._inject(f"the end of {run.name}", options) is None:
+            return None
+        return WorkerCrashError(f"the worker was lost at the end of {run.spec.id}, before its result was recorded")
 
     def after(self, item: Item) -> None:
         """Let a recorded request be delivered once more."""
@@ -233,12 +239,11 @@ class TestStage:
         if entry.ended_at != self.world.now or (item.target is not None and item.target is not entry):
             return
         options = [
-            (f.REDELIVER, fault)
+            f.Injection(f.REDELIVER, fault, run=run, step=entry.key)
             for fault in self.faults.open()
             if f.REDELIVER in fault.verdicts and fault.concerns(run.spec.id, entry.key, entry.id)
         ]
-        words = [f.REQUEST_VERDICTS[f.REDELIVER].format(step=entry.key)] * len(options)
-        if self._inject(f"the request of step '{entry.key}'", options, words) is not None:
+        if self._inject(f"the request of step '{entry.key}'", options) is not None:
             again = Happening(self.world.now, WORK, "again", run, entry.key,
                               lambda: self.engine.redeliver(run, entry), owner=run.due)  # fmt: skip
             self.world.push(again)
@@ -296,3 +301,15 @@ class TestStage:
             for number, (kind, what, data, after) in enumerate(reaction.parts):
                 who = f"{run.id} {entry.key} reaction {number}"
                 self.react(kind, what, data, self.world.now + after, who, run)
+
+
+CRASHES = {
+    "before": "the worker was lost at {}, before it had its effect",
+    "after": "the worker was lost at {}, after it had its effect and before it was recorded",
+    "answer": "the answer of {} was lost, after it had its effect and before it was recorded",
+}
+"""What an attempt is told that was lost."""
+
+
+def _crash(run: RunState, entry: Entry, when: str) -> WorkerCrashError:
+    return WorkerCrashError(CRASHES[when].format(f"step '{entry.key}' of {run.spec.id}"))

@@ -28,7 +28,7 @@ from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
-from .invocation import GROUP, Call, Invocation, ReplayLogger, StepCoroutine
+from .invocation import GROUP, Invocation, ReplayLogger, StepCoroutine
 from .loop import close_quietly
 
 if TYPE_CHECKING:
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ._core.commands import Command
-    from ._core.runs import Refusal
+    from ._core.runs import Entry, Refusal
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 UNSET: Any = object()
+NO_NAMES: dict[str, Any] = {}
+"""No arguments by name; one for all steps."""
 
 
 class ParallelMode(enum.Enum):
@@ -191,27 +193,27 @@ class Step(Commands):
             UsageError: the id or the handler is wrong, or the call stands inside a step.
         """
         invocation = self._invocation
-        key, index = invocation.claim(step_id, RUN)
-        entry = invocation.memo(key)
+        key, index, entry = invocation.claim(step_id, RUN)
         if entry is not None:
             return StepCoroutine(invocation, key, entry, None, None)
         return StepCoroutine(
-            invocation, key, None, Call(self._execute(key, step_id, index, RUN, handler, args, {})), None
+            invocation, key, None, self._execute(key, step_id, index, RUN, handler, args, NO_NAMES), None
         )
 
-    def _take(self, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
-        entry = self._invocation.memo(key)
-        return StepCoroutine(self._invocation, key, entry, None if entry is not None else Call(make()), convert)
+    def _take(
+        self, entry: Entry | None, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None
+    ) -> Any:
+        return StepCoroutine(self._invocation, key, entry, None if entry is not None else make(), convert)
 
     def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
         """Sleep for a timedelta, text such as "1h30m", or whole milliseconds."""
-        key, index = self._invocation.claim(step_id, SLEEP)
-        return self._take(key, lambda: self._sleep(key, step_id, index, duration), None)  # type: ignore[no-any-return]
+        key, index, entry = self._invocation.claim(step_id, SLEEP)
+        return self._take(entry, key, lambda: self._sleep(key, step_id, index, duration), None)  # type: ignore[no-any-return]
 
     def sleep_until(self, step_id: str, until: datetime | str) -> Coroutine[Any, Any, None]:
         """Sleep until an aware datetime or an ISO 8601 text; one in the past ends the sleep at once."""
-        key, index = self._invocation.claim(step_id, SLEEP)
-        return self._take(key, lambda: self._sleep_until(key, step_id, index, until), None)  # type: ignore[no-any-return]
+        key, index, entry = self._invocation.claim(step_id, SLEEP)
+        return self._take(entry, key, lambda: self._sleep_until(key, step_id, index, until), None)  # type: ignore[no-any-return]
 
     def wait_for_event(
         self,
@@ -231,9 +233,9 @@ class Step(Commands):
             if_exp: a CEL expression; ``event`` is the run's own event, ``async`` the one that arrives.
             match: a field that must be equal in both, such as "data.order_id".
         """
-        key, index = self._invocation.claim(step_id, WAIT)
+        key, index, entry = self._invocation.claim(step_id, WAIT)
         return self._take(  # type: ignore[no-any-return]
-            key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
+            entry, key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
         )
 
     def wait_for_signal(
@@ -244,15 +246,15 @@ class Step(Commands):
         Raises:
             SignalConflictError: when awaited, if another run waits and ``on_conflict`` is "fail".
         """
-        key, index = self._invocation.claim(step_id, SIGNAL)
+        key, index, entry = self._invocation.claim(step_id, SIGNAL)
         return self._take(  # type: ignore[no-any-return]
-            key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
+            entry, key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
         )
 
     def send_event(self, step_id: str, events: Event | Sequence[Event]) -> Coroutine[Any, Any, list[str]]:
         """Send one event or several, without waiting for what they start. Returns their ids."""
-        key, index = self._invocation.claim(step_id, SEND)
-        return self._take(key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
+        key, index, entry = self._invocation.claim(step_id, SEND)
+        return self._take(entry, key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
 
     def invoke(
         self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
@@ -263,8 +265,8 @@ class Step(Commands):
             StepError: when awaited, if that run failed or was cancelled.
             InvokeTimeoutError: when awaited, if it did not end within the timeout; it runs on.
         """
-        key, index = self._invocation.claim(step_id, INVOKE)
-        return self._take(key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)  # type: ignore[no-any-return]
+        key, index, entry = self._invocation.claim(step_id, INVOKE)
+        return self._take(entry, key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)  # type: ignore[no-any-return]
 
     def invoke_by_id(
         self,
@@ -276,9 +278,9 @@ class Step(Commands):
         timeout: Duration | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """As ``invoke``, for a registered function named by its id; one of another app must be scripted."""
-        key, index = self._invocation.claim(step_id, INVOKE)
+        key, index, entry = self._invocation.claim(step_id, INVOKE)
         return self._take(  # type: ignore[no-any-return]
-            key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
+            entry, key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
         )
 
 
@@ -291,22 +293,20 @@ class AI:
     def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call ``fn(*args, **kwargs)`` as a step."""
         invocation = self._invocation
-        key, index = invocation.claim(step_id, RUN)
-        entry = invocation.memo(key)
+        key, index, entry = invocation.claim(step_id, RUN)
         if entry is not None:
             return StepCoroutine(invocation, key, entry, None, None)
         command = Commands(invocation)._execute(key, step_id, index, RUN, fn, args, kwargs)  # noqa: SLF001 - the same API
-        return StepCoroutine(invocation, key, None, Call(command), None)
+        return StepCoroutine(invocation, key, None, command, None)
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Coroutine[Any, Any, Any]:
         """Ask a model through the server. In a test its answer is scripted: ``durable.step(id).returns(...)``."""
         invocation = self._invocation
-        key, index = invocation.claim(step_id, INFER)
-        entry = invocation.memo(key)
+        key, index, entry = invocation.claim(step_id, INFER)
         if entry is not None:
             return StepCoroutine(invocation, key, entry, None, None)
         request = adapter_request(adapter, body)
-        return StepCoroutine(invocation, key, None, Call(Execute(key, step_id, index, INFER, None, (), request)), None)
+        return StepCoroutine(invocation, key, None, Execute(key, step_id, index, INFER, None, (), request), None)
 
 
 class Group:
@@ -381,11 +381,11 @@ class Context:
     """
 
     step_class: type = Step
+    _events: list[Event] | None = None
 
     def __init__(self, invocation: Invocation) -> None:
         run = invocation.run
         self._invocation = invocation
-        self._events: list[Event] | None = None
         self.run_id = run.id
         self.step: Step = self.step_class(invocation)
 

@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT, Execute
 from .events import Event, Signal, event_or_none
-from .invocation import BODY, GROUP, LEAVING, Call, Invocation, StepInterrupt
-from .step import UNSET, Commands, Context, ParallelMode, T, Ts, adapter_request, branches_of, mode_of, signal_or_none
+from .invocation import BODY, GROUP, LEAVING, Invocation, StepInterrupt
+from .step import (
+    NO_NAMES,
+    UNSET,
+    Commands,
+    Context,
+    ParallelMode,
+    T,
+    Ts,
+    adapter_request,
+    branches_of,
+    mode_of,
+    signal_or_none,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +28,7 @@ if TYPE_CHECKING:
 
     from ._core.commands import Command
     from ._core.instants import Duration
+    from ._core.runs import Entry
 
 
 class StepSync(Commands):
@@ -26,37 +39,35 @@ class StepSync(Commands):
         """Calls of models."""
         return AISync(self)
 
-    def _take(self, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
-        entry = self._invocation.memo(key)
+    def _take(self, entry: Entry | None, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
         if entry is not None:
             return self._invocation.answer(entry, convert)
-        call = Call(make())
-        mode = GROUP.get()
-        if mode:
-            call.command.planned = True
-            call.command.race = mode == "race"
+        command = make()
+        if mode := GROUP.get():
+            command.planned = True
+            command.race = mode == "race"
         invocation = self._invocation
-        invocation.calls.append(call)
+        invocation.calls.append(command)
         invocation.interrupted = True
         invocation.phase = LEAVING
-        raise StepInterrupt(call)
+        raise StepInterrupt(command)
 
     def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> T:
         """As ``Step.run``."""
-        key, index = self._invocation.claim(step_id, RUN)
+        key, index, entry = self._invocation.claim(step_id, RUN)
         return self._take(  # type: ignore[no-any-return]  # what crossed JSON has the handler's type by its author's word
-            key, lambda: self._execute(key, step_id, index, RUN, handler, args, {}), None
+            entry, lambda: self._execute(key, step_id, index, RUN, handler, args, NO_NAMES), None
         )
 
     def sleep(self, step_id: str, duration: Duration) -> None:
         """As ``Step.sleep``."""
-        key, index = self._invocation.claim(step_id, SLEEP)
-        self._take(key, lambda: self._sleep(key, step_id, index, duration), None)
+        key, index, entry = self._invocation.claim(step_id, SLEEP)
+        self._take(entry, lambda: self._sleep(key, step_id, index, duration), None)
 
     def sleep_until(self, step_id: str, until: datetime | str) -> None:
         """As ``Step.sleep_until``."""
-        key, index = self._invocation.claim(step_id, SLEEP)
-        self._take(key, lambda: self._sleep_until(key, step_id, index, until), None)
+        key, index, entry = self._invocation.claim(step_id, SLEEP)
+        self._take(entry, lambda: self._sleep_until(key, step_id, index, until), None)
 
     def wait_for_event(
         self,
@@ -68,31 +79,31 @@ class StepSync(Commands):
         match: str | None = None,
     ) -> Event | None:
         """As ``Step.wait_for_event``."""
-        key, index = self._invocation.claim(step_id, WAIT)
+        key, index, entry = self._invocation.claim(step_id, WAIT)
         return self._take(  # type: ignore[no-any-return]
-            key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
+            entry, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
         )
 
     def wait_for_signal(
         self, step_id: str, *, signal: str, timeout: Duration | None = UNSET, on_conflict: str = UNSET
     ) -> Signal | None:
         """As ``Step.wait_for_signal``."""
-        key, index = self._invocation.claim(step_id, SIGNAL)
+        key, index, entry = self._invocation.claim(step_id, SIGNAL)
         return self._take(  # type: ignore[no-any-return]
-            key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
+            entry, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
         )
 
     def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
         """As ``Step.send_event``."""
-        key, index = self._invocation.claim(step_id, SEND)
-        return self._take(key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
+        key, index, entry = self._invocation.claim(step_id, SEND)
+        return self._take(entry, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
 
     def invoke(
         self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
     ) -> Any:
         """As ``Step.invoke``."""
-        key, index = self._invocation.claim(step_id, INVOKE)
-        return self._take(key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)
+        key, index, entry = self._invocation.claim(step_id, INVOKE)
+        return self._take(entry, lambda: self._invoke(key, step_id, index, function, data, timeout), None)
 
     def invoke_by_id(
         self,
@@ -104,9 +115,9 @@ class StepSync(Commands):
         timeout: Duration | None = None,
     ) -> Any:
         """As ``Step.invoke_by_id``."""
-        key, index = self._invocation.claim(step_id, INVOKE)
+        key, index, entry = self._invocation.claim(step_id, INVOKE)
         return self._take(
-            key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
+            entry, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
         )
 
 
@@ -118,18 +129,18 @@ class AISync:
 
     def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As ``AI.wrap``."""
-        key, index = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
+        key, index, entry = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
         return self._step._take(  # noqa: SLF001 - as above
-            key,
+            entry,
             lambda: self._step._execute(key, step_id, index, RUN, fn, args, kwargs),  # noqa: SLF001 - as above
             None,
         )
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Any:
         """As ``AI.infer``."""
-        key, index = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - a part of the same API
+        key, index, entry = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - a part of the same API
         request = adapter_request(adapter, body)
-        return self._step._take(key, lambda: Execute(key, step_id, index, INFER, None, (), request), None)  # noqa: SLF001
+        return self._step._take(entry, lambda: Execute(key, step_id, index, INFER, None, (), request), None)  # noqa: SLF001
 
 
 class GroupSync:

@@ -33,9 +33,9 @@ def replay(function: Any, history: History) -> None:
             msg = f"the history is one of {history.function!r}, and the function is {spec.id!r}; compare like with like"
             raise DurabilityError(msg)
         run, before = rebuilt(history, spec, simulation)
-        with simulation._drive():  # noqa: SLF001 - bodies run as they do in a drive
+        with simulation.driving:
             answer, _ = spec.host.probe(run, len(run.stack))
-        now = list(zip(run.asked, run.asked_ops, strict=True))
+        now = list(run.asked.items())
     lost = missing(before, now)
     if lost is not None:
         raise DurabilityError(_explain(history, [step for together in before for step in together], now, lost))
@@ -66,12 +66,11 @@ def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunSta
             run.entries[key] = Entry(Command(key, rest["id"], rest["index"], rest["op"]))
         elif what in {"step.completed", "step.failed"}:
             entry = run.entries[key]
-            entry.done, entry.order, entry.ended_at = True, len(run.stack), at
             if what == "step.completed":
                 entry.stored = _stored(rest["output"])
             else:
                 entry.failure = Failure(rest["error"]["name"], rest["error"]["message"], kind=rest["kind"])
-            run.stack.append(entry)
+            run.record(entry, at)
         before = what
     return run, asked
 

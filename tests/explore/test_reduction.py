@@ -1,15 +1,33 @@
-"""The reduction of the exhaustive search: it finds exactly the outcomes that all orders together have."""
+"""The reduction of the exhaustive search: it finds exactly the outcomes that all orders together have.
+
+`DURABLE_EXAMPLES=1000` makes a long run of it.
+"""
 
 import asyncio
+import os
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pytest_durable import StepError, durable_function
+from pytest_durable import ANYTIME, StepError, between, durable_function
+from pytest_durable._core.choices import Replay
 from pytest_durable.choosers import Every, Pruned
+from pytest_durable.examples import Example, Naming, parse
 from pytest_durable.exploration import Explorer, Report, Trial, simulate
+from pytest_durable.samplers import Sampler, derived
+from pytest_durable.shares import Share
 
 KEYS = ("x", "y", None)
+EXAMPLES = int(os.environ.get("DURABLE_EXAMPLES", "25"))
+GENERATED = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+MOST = 150
+"""How many schedules the search that leaves nothing out may take; larger programs do not count as examples."""
 
 
 def steps():
@@ -78,6 +96,11 @@ def execution(programs, sends, faults):  # noqa: C901 - a small interpreter
         assert len(runs) == len(bodies)
         return (tuple(results), tuple((key, tuple(store)) for key, store in stores.items()))
 
+    def once(chooser):
+        with simulate(chooser, faults=faults) as sim:
+            seen = scenario(sim)
+        return str(sim.schedule), seen, [run.history.to_json() for run in sim.runs]
+
     def outcomes(search, most=3000):
         seen = set()
 
@@ -94,7 +117,7 @@ def execution(programs, sends, faults):  # noqa: C901 - a small interpreter
         Explorer(execute, search, report, max_schedules=most).run()
         return seen, report
 
-    return outcomes
+    return outcomes, once
 
 
 def event_named(name):
@@ -103,19 +126,68 @@ def event_named(name):
     return Event(name)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
-@given(
-    programs=st.lists(steps(), min_size=1, max_size=2),
-    sends=st.lists(st.tuples(st.sampled_from(("e", "f", "start")), st.sampled_from((0, 60_000))), max_size=2),
-    faults=st.sampled_from(((), ("lost_ack",))),
-)
+worlds = {
+    "programs": st.lists(steps(), min_size=1, max_size=2),
+    "sends": st.lists(st.tuples(st.sampled_from(("e", "f", "start")), st.sampled_from((0, 60_000))), max_size=2),
+    "faults": st.sampled_from(((), ("lost_ack",))),
+}
+
+
+@GENERATED
+@given(**worlds)
 def test_the_reduced_search_finds_the_outcomes_of_all_orders(programs, sends, faults):
     """For small programs the outcomes under sleep sets are those of the search that leaves nothing out."""
-    outcomes = execution(programs, sends, faults)
-    everything, unreduced = outcomes(Every(reduce=False), most=150)
-    if not unreduced.complete:
-        return
+    outcomes, _ = execution(programs, sends, faults)
+    everything, unreduced = outcomes(Every(reduce=False), most=MOST)
+    assume(unreduced.complete)
     found, reduced = outcomes(Every())
     assert reduced.complete
     assert found == everything
     assert reduced.schedules <= unreduced.schedules
+
+
+@GENERATED
+@given(seed=st.integers(0, 1000), **worlds)
+def test_the_same_schedule_gives_the_same_history(programs, sends, faults, seed):
+    """A drawn schedule and its replay from text have the same histories, byte for byte, and the same outcome."""
+    _, once = execution(programs, sends, faults)
+    drawn = once(Sampler(derived(seed, "histories")))
+    replay = Replay(drawn[0])
+    assert once(replay) == drawn
+    replay.finish()
+
+
+@GENERATED
+@given(
+    seed=st.integers(0, 1000),
+    late=st.lists(st.tuples(st.sampled_from(("e", "f")), st.sampled_from((ANYTIME, between(0, 60_000)))), max_size=2),
+    faults=st.sampled_from(((), ("lost_ack", "crash"), ("duplicate_event", "cancellation", "redelivery", "slow_step"))),
+    programs=worlds["programs"],
+    sends=worlds["sends"],
+)
+def test_the_names_of_a_schedule_say_all_of_it(programs, sends, late, faults, seed):
+    """The rules that a drawn schedule is turned into, as text, lead to that schedule and to its histories."""
+    _, once = execution(programs, sends + late, faults)
+    naming = Naming(Sampler(derived(seed, "names")))
+    drawn = once(naming)
+    text = "; ".join(map(str, naming.rules)) or "default order"
+    example = Example(parse(text), text)
+    assert once(example) == drawn
+    example.finish()
+
+
+@GENERATED
+@given(of=st.integers(2, 4), **worlds)
+def test_all_shares_together_find_the_outcomes_of_all_orders(programs, sends, faults, of):
+    """Each share of the reduced search is complete for its own, and together they reach every outcome."""
+    outcomes, _ = execution(programs, sends, faults)
+    everything, unreduced = outcomes(Every(reduce=False), most=MOST)
+    assume(unreduced.complete)
+    found = set()
+    for number in range(of):
+        search = Every()
+        search.take(Share(number, of))
+        seen, report = outcomes(search)
+        assert report.complete
+        found |= seen
+    assert found == everything

@@ -31,6 +31,15 @@ def test_a_failing_test_has_a_page_of_its_own(pytester):
         assert expected in page
 
 
+def test_a_page_has_no_colours_of_a_terminal(pytester):
+    """What pytest colours for a terminal stands in the page as plain text, on an axis of virtual time."""
+    pytester.makepyfile(FAILING)
+    pytester.runpytest_subprocess("--durable-report=out", "--color=yes").assert_outcomes(failed=1)
+    page = next(path for path in (pytester.path / "out").glob("test*.html")).read_text()
+    assert "\x1b" not in page
+    assert ">+1h</text>" in page
+
+
 def test_decisions_name_what_no_test_exercised(pytester):
     """--durable-cov lists the outcomes of every step, and those that are missing."""
     pytester.makepyfile(PASSING)

@@ -528,16 +528,3 @@ def test_an_error_of_usage_leaves_the_simulation_usable(durable):
         return "fine"
 
     assert durable.run(g) == "fine"
-
-
-def test_configuration_that_is_not_simulated_is_said(durable):
-    """Flow control that the simulation does not act on gives one warning, which names the function and the options."""
-    from pytest_durable import Concurrency, NotSimulatedWarning
-
-    @durable_function("limited", concurrency=Concurrency(limit=1))
-    async def limited(ctx: Context):
-        return 1
-
-    with pytest.warns(NotSimulatedWarning, match="limited: concurrency is configured and not simulated"):
-        assert durable.run(limited) == 1
-    assert durable.run(limited) == 1

@@ -84,7 +84,7 @@ def test_the_second_event_with_one_id_starts_nothing(durable):
     assert run.result == "woken twice"
     assert len([one for one in durable.runs if one.function_id == "listener"]) == 1
     second = [event for event in durable.events if event.name == "order/paid"][1]
-    assert "started for the event id same before" in str(second.outcome)
+    assert "duplicate id 'same' within 24 h" in str(second.outcome)
     durable.advance("24h")
     durable.send("order/paid", id="same")
     durable.settle()

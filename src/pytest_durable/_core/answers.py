@@ -8,6 +8,7 @@ from . import chance
 from .bus import BusEvent, Listeners, Pause
 from .commands import INVOKE, SIGNAL, SLEEP, WAIT
 from .errors import LimitError, UsageError
+from .gates import Gates
 from .happenings import NEWS, TIMER, Happening
 from .instants import DAY, MILLISECOND, duration_text
 from .limits import IDEMPOTENCY_PERIOD
@@ -31,6 +32,7 @@ class Answers:
         self.engine = engine
         self.world = engine.world
         self.listeners = Listeners()
+        self.gates = Gates(engine)
         self.events: list[BusEvent] = []
         self._seen: dict[tuple[str, str], int] = {}
         self._begin: dict[str, Callable[[RunState, Entry], None]] = {
@@ -142,6 +144,9 @@ class Answers:
 
         def deliver() -> None:
             self.deliver(event)
+            if spec.flow is not None:
+                self.gates.arrive(spec, event, (run, entry))
+                return
             child = self.engine.create(spec, [event.copy()], f"{run.id} {entry.key}")
             child.parent = (run, entry)
             event.outcome.started.append(spec.id)
@@ -177,6 +182,13 @@ class Answers:
         if run.spec.remote:
             message, name = "Timed out waiting for invoked function to complete", "InngestInvokeTimeoutError"
         self.engine.save_failure(run, entry, Failure(name, message, kind="invoke_timeout"))
+
+    def ended(self, run: RunState) -> None:
+        """A run is over: hand its end to whoever invoked it, and what it held to whoever waits."""
+        if run.parent is not None:
+            self.answer_parent(run, *run.parent)
+        if run.ticket is not None:
+            self.gates.ended(run)
 
     def answer_parent(self, child: RunState, parent: RunState, entry: Entry) -> None:
         """Hand the end of an invoked run to the step that waits for it."""
@@ -217,6 +229,17 @@ class Answers:
             "ts": ts or now,
         }
 
+    def start(self, spec: FunctionSpec, given: list[dict[str, Any]], who: str) -> RunState:
+        """Create a run for an event, or for several as a batch, whatever would drop or gather them on their way."""
+        if not given:
+            msg = f"start({spec.id}): an empty list starts nothing; give an event, or leave it out"
+            raise UsageError(msg)
+        wired = [
+            self.make_event(one["name"], one["data"], f"{who} {number}" if number else who, one["id"], one["ts"])
+            for number, one in enumerate(given)
+        ]
+        return self.engine.create(spec, wired, who, given[0]["ts"] * MILLISECOND if len(given) == 1 else None)
+
     def make_sending(self, given: dict[str, Any], who: str, sender: RunState | None, at: int) -> BusEvent:
         """An event that is about to be sent, from its name, data, id and ts; without an id it gets that of its sending.
 
@@ -236,8 +259,9 @@ class Answers:
         event = BusEvent(wire, f"{spec.id} {wire['id']}", self.world.now, None)
         event.arrived = True
         self.events.append(event)
-        if (spec.id, wire["id"]) not in self._seen:
-            self._seen[spec.id, wire["id"]] = self.world.now
+        if spec.flow is not None:
+            self.gates.arrive(spec, event, cron=True)
+        elif self.first_time(spec, wire["id"]):
             self.engine.create(spec, [event.copy()], event.id)
             event.outcome.started.append(spec.id)
 
@@ -254,15 +278,15 @@ class Answers:
             else:
                 self.deliver(arriving)
 
-    def system_event(self, name: str, data: Callable[[], dict[str, Any]], run: RunState) -> None:
+    def system_event(self, name: str, data: Callable[[], dict[str, Any]], run: RunState, mark: str = "") -> None:
         """Announce the end of a run. Where nobody listens, the event arrives at once and is no happening of its own."""
         now = self.world.now // MILLISECOND
         event_id = run.id if name != "inngest/function.finished" else ""
 
         def make() -> dict[str, Any]:
-            return self.make_event(name, data(), f"{run.id} {name}", event_id, now)
+            return self.make_event(name, data(), f"{run.id} {name}{mark}", event_id, now)
 
-        event = BusEvent(make, f"{run.id} {name}", self.world.now, run)
+        event = BusEvent(make, f"{run.id} {name}{mark}", self.world.now, run)
         self.world.touch(f"event {name}", "r")
         if self.listeners.anybody(name):
             self.world.push(Happening(self.world.now, NEWS, "event", event, "", lambda: self.deliver(event)))
@@ -293,15 +317,22 @@ class Answers:
         else:
             outcome.refused.append(f"did not start {spec.id}: {'; '.join(whys)}")
             return
-        seen = self._seen.get((spec.id, event.wire["id"]))
-        if seen is not None and self.world.now < seen + IDEMPOTENCY_PERIOD:
-            outcome.refused.append(
-                f"did not start {spec.id}: it was started for the event id {event.wire['id']} before"
-            )
+        if spec.flow is not None:
+            self.gates.arrive(spec, event)
             return
-        self._seen[spec.id, event.wire["id"]] = self.world.now
+        if not self.first_time(spec, event.wire["id"]):
+            outcome.refused.append(f"did not start {spec.id}: duplicate id {event.wire['id']!r} within 24 h")
+            return
         self.engine.create(spec, [event.copy()], event.id, event.wire["ts"] * MILLISECOND)
         outcome.started.append(spec.id)
+
+    def first_time(self, spec: FunctionSpec, key: str) -> bool:
+        """Whether a function was not started for this key within a day; from now on it was."""
+        seen = self._seen.get((spec.id, key))
+        if seen is not None and self.world.now < seen + IDEMPOTENCY_PERIOD:
+            return False
+        self._seen[spec.id, key] = self.world.now
+        return True
 
     def _answer_pause(self, event: BusEvent, pause: Pause) -> None:
         run, entry, outcome = pause.run, pause.entry, event.outcome

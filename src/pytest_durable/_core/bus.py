@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 
 class Outcome:
-    """What became of an event: who it started, woke and cancelled, and why it did nothing for others."""
+    """What became of an event: who it started, woke and cancelled, and why it did nothing for others.
 
-    __slots__ = ("cancelled", "notes", "refused", "started", "woke")
+    ``held`` says, by function, what an event waits for that has not started a run yet and still may.
+    """
+
+    __slots__ = ("cancelled", "held", "notes", "refused", "started", "woke")
 
     def __init__(self) -> None:
         self.started: list[str] = []
         self.woke: list[str] = []
         self.cancelled: list[str] = []
+        self.held: dict[str, str] = {}
         self.refused: list[str] = []
         self.notes: list[str] = []
 
@@ -31,7 +35,7 @@ class Outcome:
             for verb, names in (("started", self.started), ("woke", self.woke), ("cancelled", self.cancelled))
             if names
         ]
-        return "; ".join([*parts, *self.refused, *self.notes]) or "nobody listened"
+        return "; ".join([*parts, *self.held.values(), *self.refused, *self.notes]) or "nobody listened"
 
     def __repr__(self) -> str:
         return f"<Outcome: {self}>"
@@ -47,7 +51,7 @@ class BusEvent:
         arrived: it has been delivered.
     """
 
-    __slots__ = ("_make", "_wire", "arrived", "id", "outcome", "sender", "sent_at")
+    __slots__ = ("_make", "_outcome", "_wire", "arrived", "id", "sender", "sent_at")
 
     def __init__(
         self, wire: dict[str, Any] | Callable[[], dict[str, Any]], sending: str, sent_at: int, sender: RunState | None
@@ -58,7 +62,14 @@ class BusEvent:
         self.sent_at = sent_at
         self.sender = sender
         self.arrived = False
-        self.outcome = Outcome()
+        self._outcome: Outcome | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of it."""
+        if self._outcome is None:
+            self._outcome = Outcome()
+        return self._outcome
 
     @property
     def wire(self) -> dict[str, Any]:

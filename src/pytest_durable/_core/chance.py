@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
+_SHIFTS = (70, 60, 50, 40, 30, 20, 10, 0)
 
 
 def below(bound: int, seed: int, *who: object) -> int:
@@ -21,5 +23,10 @@ def ulid(milliseconds: int, seed: int, who: str) -> str:
     another order, which is what lets one schedule be compared with the next.
     """
     digest = blake2b(f"{seed} {who}".encode(), digest_size=10).digest()
-    number = (milliseconds << 80) | int.from_bytes(digest, "big")
-    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+    number = int.from_bytes(digest, "big")
+    return _time_part(milliseconds) + "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+
+
+@lru_cache(maxsize=1024)
+def _time_part(milliseconds: int) -> str:
+    return "".join([_PAIRS[(milliseconds >> shift) & 1023] for shift in (40, 30, 20, 10, 0)])

@@ -107,6 +107,11 @@ class Schedule(NamedTuple):
         return f"s1.{len(self.counts)}{taken}.{_checksum(self.counts):08x}"
 
 
+def is_schedule(text: str) -> bool:
+    """Whether a text is meant as a schedule, whole or not."""
+    return re.match(r"s\d+(\.|$)", text) is not None or not re.search(r"\s", text)
+
+
 def _checksum(counts: Sequence[int]) -> int:
     return crc32(",".join(map(str, counts)).encode())
 

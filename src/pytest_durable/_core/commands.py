@@ -34,9 +34,10 @@ class Command:
         race: its end lets the body go on although its siblings have not settled.
         planned: it is never executed in the invocation that finds it, even if it is alone.
         positional: its result goes to a known place of a group; its order among its siblings cannot be seen.
+        future: what waits for the answer in the body; it belongs to the host.
     """
 
-    __slots__ = ("id", "index", "key", "op", "planned", "positional", "race")
+    __slots__ = ("future", "id", "index", "key", "op", "planned", "positional", "race")
 
     def __init__(self, key: str, step_id: str, index: int, op: str) -> None:
         self.key = key
@@ -46,6 +47,7 @@ class Command:
         self.race = False
         self.planned = False
         self.positional = False
+        self.future: Any = None
 
 
 class Execute(Command):
@@ -68,6 +70,7 @@ class Execute(Command):
         self.index = index
         self.op = op
         self.race = self.planned = self.positional = False
+        self.future = None
         self.handler = handler
         self.args = args
         self.kwargs = kwargs

@@ -16,7 +16,6 @@ from .errors import (
     RunSizeError,
     StepSizeError,
     UsageError,
-    WorkerCrashError,
 )
 from .happenings import TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
@@ -35,6 +34,10 @@ if TYPE_CHECKING:
     from .world import World
 
 
+FIRST_ATTEMPT = {"attempt": 0}
+"""The rest of the fact of most requests; one for all of them."""
+
+
 class Engine:
     """The requests of all runs, and what their answers lead to."""
 
@@ -48,7 +51,7 @@ class Engine:
         self.checkpoint = False
         self.surroundings: Any = None
         self.current: RunState | None = None
-        self._following: Item | None = None
+        self._follows = False
         self.answers = Answers(self)
         self.remote = Remote(self)
         self._names: dict[str, int] = {}
@@ -68,6 +71,8 @@ class Engine:
         run.surroundings = self.surroundings
         self.runs.append(run)
         self.fact(run, "run.queued", "", {"function": spec.id})
+        if spec.flow is not None and not self.answers.gates.admit(run):
+            return run
         for cancel in spec.cancels:
             self.answers.listen_for_cancel(run, cancel)
         if spec.start_timeout is not None:
@@ -85,39 +90,41 @@ class Engine:
     def request_at(self, item: Item, at: int, kind: str, *, first: bool = False) -> Happening:
         """Make a request due."""
         run = item.run
+        serve = self._request if run.spec.flow is None else self.answers.gates.turns.expect(item, at)
         happening = Happening(at, WORK if at <= self.world.now else TIMER, kind, run, item,
-                              lambda: self._request(item), owner=run.due)  # fmt: skip
+                              lambda: serve(item), owner=run.due)  # fmt: skip
         return self.world.push(happening, first=first)
 
-    def go_on(self, run: RunState, *, first: bool = False) -> None:
+    def _go_on(self, run: RunState, *, first: bool = False) -> None:
         """Make the next invocation of the body due."""
         run.planning = False
-        if self.current is run and self.world.is_quiet():
+        world = self.world
+        calm = world.calm and run.spec.flow is None
+        if self.current is run and calm and not world.alive and not world.floating:
             # Nothing else can happen before it, so it is no choice, and needs no happening of its own.
-            self._following = Item(run, None, len(run.stack))
+            self._follows = True
             return
-        self.request_at(Item(run, None, len(run.stack)), self.world.now, "go on", first=first)
-
-    @property
-    def current_id(self) -> str:
-        """The function whose request is under way, for messages."""
-        return self.current.spec.id if self.current is not None else ""
+        self.request_at(Item(run, None, len(run.stack)), world.now, "go on", first=first)
 
     # -- a request and its answer -------------------------------------------------------------------------------------
 
     def _request(self, item: Item) -> None:
-        following: Item | None = item
-        while following is not None:
-            try:
-                self._serve(following)
-            finally:
-                self.current = None
-            following, self._following = self._following, None
-            if following is not None and not self.world.is_quiet():
-                self.request_at(following, self.world.now, "go on")
-                following = None
+        run, world = item.run, self.world
+        watched = self.stage.befalls
+        try:
+            while True:
+                self._serve(item, watched=watched)
+                if not self._follows:
+                    return
+                self._follows = False
+                item = Item(run, None, len(run.stack))
+                if world.alive or world.floating:
+                    self.request_at(item, world.now, "go on")
+                    return
+        finally:
+            self.current = None
 
-    def _serve(self, item: Item) -> None:
+    def _serve(self, item: Item, *, watched: bool) -> None:
         run, world, target = item.run, self.world, item.target
         if world.footprint is not None:
             world.touch(run.key, "c" if target is not None and target.command.positional else "w")
@@ -129,9 +136,7 @@ class Engine:
             run.status = RUNNING
             if run.spec.finish_timeout is not None:
                 self._limit_timer(run, world.now + run.spec.finish_timeout, "finish")
-        stage = self.stage
-        watched = stage.befalls
-        if (watched and not stage.before(item)) or (run.spec.remote and self.remote.refuses(run)):
+        if (watched and not self.stage.before(item)) or (run.spec.remote and self.remote.refuses(run)):
             return
         self.current = run
         run.attempt = item.attempt
@@ -142,22 +147,27 @@ class Engine:
         if answer is None:
             run.invocations += 1
             who = target.key if target is not None else ""
-            run.facts.append((world.now, "request", who, {"attempt": item.attempt}))
+            run.facts.append((world.now, "request", who, {"attempt": item.attempt} if item.attempt else FIRST_ATTEMPT))
             answer = host.invoke(run, target)
         if isinstance(answer, Asked):
             self._asked(item, answer)
-        elif isinstance(answer, Returned):
-            self._returned(item, answer.value)
         elif isinstance(answer, Raised):
             self._raised(item, answer)
+        elif isinstance(answer, Returned):
+            lost = self.stage.ended(item) if watched else None
+            self._returned(item, answer.value) if lost is None else self._raised(item, Raised(lost))
         else:
             self.remote.take(item, answer, world.now)
         if watched:
-            stage.after(item)
+            # What befalls now is no part of the request any more.
+            self.current = None
+            self.stage.after(item)
 
     def _asked(self, item: Item, answer: Asked) -> None:
         run, commands = item.run, answer.commands
         if item.target is not None:
+            # Alone in this invocation, it does not show its place in its group.
+            commands[0].positional = item.target.command.positional
             item.target.command = commands[0]
             self._execute(item, item.target)
             return
@@ -204,11 +214,13 @@ class Engine:
     def _body_timer(self, run: RunState, at: int) -> None:
         """A timer of the body itself (``asyncio.timeout``): a step without a name, of which only the body knows."""
         number = sum(1 for entry in run.stack if entry.op == TIMER_OP)
+        # No id of an author's step can be this key.
+        key = f"\0timer {number}"
         if number >= self.limits.steps:
             message = f"the body of {run.spec.id} has set more than {self.limits.steps:,} timers; it waits in a loop"
             self.fail(run, self.failure_of(LimitError(message)))
             return
-        entry = Entry(Command(f"timer {number}", "timer", number, TIMER_OP))
+        entry = Entry(Command(key, "timer", number, TIMER_OP))
         run.entries[entry.key] = entry
 
         def fire() -> None:
@@ -224,7 +236,8 @@ class Engine:
         entry = run.entries.get(command.key)
         if entry is None:
             entry = run.entries[command.key] = Entry(command)
-            self.fact(run, "step.asked", command.key, {"op": command.op, "id": command.id, "index": command.index})
+            rest = {"op": command.op, "id": command.id, "index": command.index}
+            run.facts.append((self.world.now, "step.asked", command.key, rest))
         else:
             entry.command = command
         return entry
@@ -232,7 +245,7 @@ class Engine:
     def _returned(self, item: Item, value: object) -> None:
         run = item.run
         try:
-            stored, _ = wire.store(value, f"the result of {run.spec.id}")
+            stored, _ = wire.store(value, "the result of {}", run.spec.id)
         except UsageError as error:
             self.fail(run, self.failure_of(error))
             return
@@ -290,6 +303,8 @@ class Engine:
             entry.in_flight = True
             ends = Happening(world.now + result.elapsed, TIMER, "end", run, f"{entry.key} {item.attempt}",
                              lambda: self._attempted(item, entry, result), owner=run.due)  # fmt: skip
+            if run.spec.flow is not None:
+                self.answers.gates.turns.stays(item, ends)
             world.push(ends)
         else:
             self._attempted(item, entry, result)
@@ -341,7 +356,7 @@ class Engine:
         """Record the result of a step, after its way over the wire and under the limits."""
         limits = self.limits
         try:
-            stored, size = wire.store(value, f"step '{entry.key}' of {run.spec.id}")
+            stored, size = wire.store(value, "step '{}' of {}", entry.key, run.spec.id)
             if entry.op in EXECUTED:
                 run.bytes += size
             if size > limits.step_bytes or run.bytes > limits.run_bytes:
@@ -349,7 +364,8 @@ class Engine:
         except (UsageError, LimitError) as error:
             self.fail(run, self.failure_of(error))
             return
-        self.save_stored(run, entry, stored)
+        if not entry.done and run.ended_at is None:
+            self._record(run, entry, stored)
 
     def _too_large(self, run: RunState, entry: Entry, size: int) -> LimitError:
         where = f"step '{entry.key}' of {run.spec.id}"
@@ -373,6 +389,9 @@ class Engine:
             if run.bytes > self.limits.run_bytes:
                 self.fail(run, self.failure_of(self._too_large(run, entry, 0)))
                 return
+        self._record(run, entry, stored)
+
+    def _record(self, run: RunState, entry: Entry, stored: Stored) -> None:
         entry.stored = stored
         value, text = stored
         output = value if text is None else wire.load(stored)
@@ -388,17 +407,11 @@ class Engine:
         self._saved(run, entry)
 
     def _saved(self, run: RunState, entry: Entry) -> None:
-        entry.done = True
-        entry.in_flight = False
-        entry.ended_at = self.world.now
-        if entry.started_at is None:
-            entry.started_at = self.world.now
-        entry.order = len(run.stack)
-        run.stack.append(entry)
+        run.record(entry, self.world.now)
         run.pending.pop(entry.key, None)
         races = entry.command.race or not run.spec.optimize_parallelism
-        if (not run.pending and not entry.abandoned) or races:
-            self.go_on(run, first=races and bool(run.pending))
+        if races or (not run.pending and not entry.abandoned):
+            self._go_on(run, first=races and bool(run.pending))
 
     # -- a run ends ---------------------------------------------------------------------------------------------------
 
@@ -432,8 +445,7 @@ class Engine:
         if run.live is not None:
             run.spec.host.drop(run)
         self._announce(run)
-        if run.parent is not None:
-            self.answers.answer_parent(run, *run.parent)
+        self.answers.ended(run)
 
     def _announce(self, run: RunState) -> None:
         """The system events of an end. A run that such an event started emits none, so there is no recursion."""
@@ -470,13 +482,6 @@ class Engine:
     def fact(self, run: RunState, what: str, step: str, rest: Any) -> None:
         """Add a fact to the history of a run."""
         run.facts.append((self.world.now, what, step, rest))
-
-    def crash(self, run: RunState, entry: Entry, when: str) -> WorkerCrashError:
-        """The error of an attempt that was lost."""
-        moment = (
-            "before it had its effect" if when == "before" else "after it had its effect and before it was recorded"
-        )
-        return WorkerCrashError(f"the worker was lost at step '{entry.key}' of {run.spec.id}, {moment}")
 
 
 def is_retriable(error: BaseException) -> bool:

@@ -8,10 +8,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 
-class NotSimulatedWarning(UserWarning):
-    """A function has configuration that the simulation accepts and does not act on."""
-
-
 class DurableError(Exception):
     """The root of the tree.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from .instants import instant_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -38,6 +40,9 @@ WORDS = {
     "signal": "signal '{name}' arrives",
     "cancel": "{name} is cancelled",
     "cron": "cron starts {name}",
+    "debounce": "the debounce of {name} ends",
+    "batch": "the batch of {name} runs",
+    "turn": "the next in the queue of {name} has its turn",
     "again": "a request of {name} is delivered again",
 }
 
@@ -103,3 +108,16 @@ class Happening:
 
     def __str__(self) -> str:
         return self.name
+
+
+class Moment:
+    """An option of news whose moment is a choice: it arrives at this instant, or (None) later."""
+
+    __slots__ = ("at", "happening")
+
+    def __init__(self, happening: Happening, at: int | None) -> None:
+        self.happening = happening
+        self.at = at
+
+    def __str__(self) -> str:
+        return f"{self.happening} {'later' if self.at is None else f'at {instant_text(self.at)}'}"

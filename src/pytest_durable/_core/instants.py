@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 from .errors import UsageError
 
@@ -57,6 +58,15 @@ def duration(value: object, what: str = "duration") -> int:
 
 
 def _parse(text: str, what: str) -> int:
+    micros = _micros_of(text)
+    if micros is None:
+        msg = f"{what}: {text!r} is not a duration; {_REMEDY}"
+        raise UsageError(msg)
+    return micros
+
+
+@lru_cache(maxsize=1024)
+def _micros_of(text: str) -> int | None:
     position, total = 0, Fraction(0)
     while position < len(text):
         part = _PART.match(text, position)
@@ -65,10 +75,8 @@ def _parse(text: str, what: str) -> int:
             break
         total += Fraction(part[1]) * unit
         position = part.end()
-    if not text.strip() or position < len(text) or total.denominator != 1:
-        msg = f"{what}: {text!r} is not a duration; {_REMEDY}"
-        raise UsageError(msg)
-    return int(total)
+    wrong = not text.strip() or position < len(text) or total.denominator != 1
+    return None if wrong else int(total)
 
 
 def later(now: int, micros: int, what: str) -> int:

@@ -16,7 +16,7 @@ from .happenings import TIMER, Happening
 from .instants import MILLISECOND
 from .requests import Item
 from .results import CRASH, VALUE, Result
-from .runs import COMPLETED, Failure, Source
+from .runs import COMPLETED, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +75,9 @@ class Remote:
 
     def _entry(self, run: RunState, command: Command) -> Entry:
         if command.key not in run.entries:
-            run.asked.append(command.key)
-            run.asked_ops.append(command.op)
+            run.asked[command.key] = command.op
             code = getattr(run.spec.source, "__code__", None)
-            run.sources.append(Source(code, code.co_firstlineno) if code is not None else None)
+            run.sources[command.key] = (code, code.co_firstlineno) if code is not None else None
         return self.engine._entry(run, command)  # noqa: SLF001 - the engine's other half
 
     def take(self, item: Item, answer: Reply | Suspended, since: int) -> None:
@@ -87,6 +86,8 @@ class Remote:
         if isinstance(answer, Suspended):
             detail = f"{item} {item.attempt} {since}"
             goes_on = Happening(answer.at, TIMER, "request", run, detail, lambda: self._go_on(item, answer, since))
+            if run.spec.flow is not None:
+                self.engine.answers.gates.turns.stays(item, goes_on)
             self.world.push(goes_on)
         elif run.ended_at is not None:
             # Cancelled meanwhile: what the request did is done, and nobody hears of it.
@@ -94,10 +95,7 @@ class Remote:
         elif answer.failure is not None:
             self._failed(item, answer)
         elif answer.reports is None:
-            self._let_go(run)
-            run.result = answer.result
-            self.engine.fact(run, "run.completed", "", {"result": wire.load(answer.result)})
-            self.engine._end(run, COMPLETED)  # noqa: SLF001 - as above
+            self._ended(item, answer)
         else:
             self._reported(item, answer.reports)
 
@@ -129,6 +127,17 @@ class Remote:
             engine.fail(run, failure)
         else:
             engine._retry(item, reply.retry)  # noqa: SLF001 - as above
+
+    def _ended(self, item: Item, reply: Reply) -> None:
+        engine, run = self.engine, item.run
+        lost = engine.stage.ended(item) if engine.stage.befalls else None
+        if lost is not None:
+            self._failed(item, Reply(failure=engine.failure_of(lost)))
+            return
+        self._let_go(run)
+        run.result = reply.result
+        engine.fact(run, "run.completed", "", {"result": wire.load(reply.result)})
+        engine._end(run, COMPLETED)  # noqa: SLF001 - as above
 
     def _let_go(self, run: RunState) -> None:
         """Requests of siblings are under way by now, on other workers: they are made, and nobody hears of them."""

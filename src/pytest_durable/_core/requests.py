@@ -38,6 +38,10 @@ class Stage(Protocol):
         """Take note of a request that is about to be made; False if it is not to be made."""
         ...
 
+    def ended(self, item: Item) -> BaseException | None:
+        """Take note that the body has returned; an error if the answer is lost."""
+        ...
+
     def after(self, item: Item) -> None:
         """Take note of a request whose answer has been recorded."""
         ...
@@ -59,6 +63,16 @@ class Item:
         self.attempt = 0
         self.number = number
         self.retries: Entry | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Its run is over, so it waits for nothing."""
+        return self.run.ended_at is not None
+
+    @property
+    def holder(self) -> RunState:
+        """In whose name it takes slots."""
+        return self.run
 
     def __str__(self) -> str:
         return f"{self.number}.{self.attempt}" if self.target is None else self.target.key

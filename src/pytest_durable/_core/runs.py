@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .commands import Answer, Command
+    from .flow import Flow
     from .happenings import Happening
     from .wire import Stored
 
@@ -96,6 +98,7 @@ class FunctionSpec:
         cancels: Sequence[CancelOn] = (),
         start_timeout: int | None = None,
         finish_timeout: int | None = None,
+        flow: Flow | None = None,
         on_failure: FunctionSpec | None = None,
         optimize_parallelism: bool = True,
         checkpointing: bool = False,
@@ -109,6 +112,7 @@ class FunctionSpec:
         self.cancels = tuple(cancels)
         self.start_timeout = start_timeout
         self.finish_timeout = finish_timeout
+        self.flow = flow
         self.on_failure = on_failure
         self.optimize_parallelism = optimize_parallelism
         self.checkpointing = checkpointing
@@ -218,17 +222,8 @@ class Entry:
         self.ended_at: int | None = None
 
 
-class Source:
-    """Where the author wrote a call: looked up only when somebody asks."""
-
-    __slots__ = ("code", "line")
-
-    def __init__(self, code: Any, line: int) -> None:
-        self.code = code
-        self.line = line
-
-    def __str__(self) -> str:
-        return f"{self.code.co_filename}:{self.line}"
+Source = tuple[CodeType, int]
+"""Where the author wrote a call: the code and the line."""
 
 
 Fact = tuple[int, str, str, Any]
@@ -242,8 +237,47 @@ class RunState:
     order in which the body asked for its steps first. Every invocation must repeat the sequence of the one before,
     before it may add to it: ``branches`` holds that of the body and of each branch of a sync group, which are entered
     one by one.
+    ``memo`` finds the recorded steps of ``stack`` by their keys.
     ``pending`` holds the steps that the run waits for; empty, it means that an invocation is due or under way.
     """
+
+    __slots__ = (
+        "_event_texts",
+        "asked",
+        "attempt",
+        "branches",
+        "bytes",
+        "checkpoint",
+        "due",
+        "ended_at",
+        "entries",
+        "events",
+        "executing",
+        "facts",
+        "failure",
+        "id",
+        "invocations",
+        "kept",
+        "key",
+        "live",
+        "logged",
+        "memo",
+        "parent",
+        "pending",
+        "planning",
+        "queued_at",
+        "reason",
+        "result",
+        "sent",
+        "sources",
+        "spec",
+        "stack",
+        "started_at",
+        "status",
+        "surroundings",
+        "ticket",
+        "timer",
+    )
 
     def __init__(self, run_id: str, spec: FunctionSpec, events: list[dict[str, Any]], queued_at: int) -> None:
         self.id = run_id
@@ -265,16 +299,18 @@ class RunState:
         self.executing = ""
         self.entries: dict[str, Entry] = {}
         self.stack: list[Entry] = []
-        self.asked: list[str] = []
-        self.asked_ops: list[str] = []
-        self.sources: list[Source | None] = []
-        self.branches: dict[str, tuple[list[str], list[str]]] = {"": ([], [])}
+        self.memo: dict[str, Entry] = {}
+        self.asked: dict[str, str] = {}
+        self.sources: dict[str, Source | None] = {}
+        self.branches: dict[str, list[str]] = {"": []}
         self.pending: dict[str, Entry] = {}
         self.due: dict[Happening, None] = {}
         self.timer: Happening | None = None
         self.facts: list[Fact] = []
         self.sent: list[Any] = []
         self.parent: tuple[RunState, Entry] | None = None
+        self.ticket: Any = None
+        """What flow control knows of the run, if its function has any."""
         self.live: Any = None
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
@@ -282,6 +318,17 @@ class RunState:
         """The server asks the SDK to plan each step and to execute none at once (``force_step_plan``)."""
         self.kept: Any = None
         """What the host keeps of the run from one request to the next."""
+
+    def record(self, entry: Entry, now: int) -> None:
+        """Put a step that has its result into the memo."""
+        entry.done = True
+        entry.in_flight = False
+        entry.ended_at = now
+        if entry.started_at is None:
+            entry.started_at = now
+        entry.order = len(self.stack)
+        self.stack.append(entry)
+        self.memo[entry.key] = entry
 
     @property
     def event_texts(self) -> list[str]:

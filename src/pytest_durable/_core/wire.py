@@ -19,14 +19,15 @@ SMALL = 10**18
 """Whole numbers below this need no way over the wire to be known to survive it."""
 
 
-def store(value: object, who: str) -> tuple[Stored, int]:
+def store(value: object, who: str, *parts: str) -> tuple[Stored, int]:
     """Send a value over the wire.
 
     Tuples become lists and keys become text, as in any JSON.
 
     Args:
         value: what a step or a function returned.
-        who: whose value it is, for the message.
+        who: whose value it is, for the message; with ``{}`` in it for each of the parts.
+        parts: put into ``who`` only for a message, as there are many values and few messages.
 
     Returns:
         The stored value and its size in bytes.
@@ -42,7 +43,7 @@ def store(value: object, who: str) -> tuple[Stored, int]:
     try:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise SerializationError(_explain(value, who, error)) from None
+        raise SerializationError(_explain(value, who.format(*parts) if parts else who, error)) from None
     return (None, text), len(text)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .choices import ORDER, Choices, First
 from .errors import BoundReachedError
-from .happenings import RANKS
+from .happenings import RANKS, Moment
 from .instants import duration_text, instant_text
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class Floating:
 class World:
     """Instants, happenings and choices; it knows nothing of runs.
 
+    Attributes:
+        alive: how many happenings are ready.
+        floating: news whose moment is a choice.
+        calm: nobody wants to see every single happening, so that what follows at once need not be one.
+
     Invariants: ``now`` never goes back. Time moves only when nothing is ready at the present instant. Whatever is
     ready at one instant is an option of the next choice, whoever it belongs to.
     """
@@ -64,12 +69,12 @@ class World:
         self.watchers: list[Callable[[], object]] = []
         self.footprint: dict[str, str] | None = None
         self.current: Happening | None = None
-        self.steady = False
+        self.calm = False
         self._sequence = 0
         self._heap: list[tuple[int, int, Happening]] = []
         self._ready: tuple[deque[Happening], ...] = tuple(deque() for _ in RANKS)
-        self._alive = 0
-        self._floating: list[Floating] = []
+        self.alive = 0
+        self.floating: list[Floating] = []
 
     # -- what will happen ---------------------------------------------------------------------------------------------
 
@@ -80,7 +85,7 @@ class World:
         if happening.at <= self.now:
             happening.at = self.now
             happening.ready = True
-            self._alive += 1
+            self.alive += 1
             if first:
                 self._ready[happening.rank].appendleft(happening)
             else:
@@ -96,7 +101,7 @@ class World:
             return
         self._bury(happening)
         if happening.ready:
-            self._alive -= 1
+            self.alive -= 1
 
     def _bury(self, happening: Happening) -> None:
         happening.dead = True
@@ -107,7 +112,7 @@ class World:
 
     def add_floating(self, happening: Happening, closes: int | None) -> None:
         """Add news whose moment is a choice, from its instant on. ``closes=None`` reaches until nothing else is due."""
-        self._floating.append(Floating(happening, max(happening.at, self.now), closes))
+        self.floating.append(Floating(happening, max(happening.at, self.now), closes))
 
     def touch(self, key: str, mode: str) -> None:
         """Say, while a happening is under way, that it reads, writes or commutatively updates something."""
@@ -116,9 +121,10 @@ class World:
             before = footprint.get(key, mode)
             footprint[key] = _STRONGER.get((before, mode), "w")
 
-    def is_quiet(self) -> bool:
-        """Whether what would be pushed now is all that can happen, and nobody wants to see it happen."""
-        return self.steady and not self._alive and not self._floating and self.observer is None and not self.watchers
+    def watch(self, watcher: Callable[[], object]) -> None:
+        """Call this after every happening from now on."""
+        self.watchers.append(watcher)
+        self.calm = False
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -137,7 +143,7 @@ class World:
         Raises:
             BoundReachedError: more happenings than ``per_instant`` or ``per_drive``.
         """
-        self.steady = steady
+        self.calm = steady and self.observer is None and not self.watchers
         handled, at_instant, instant = 0, 0, self.now
         while not done():
             happening = self._next(until, idle=idle)
@@ -189,15 +195,15 @@ class World:
 
     def _next(self, until: int | None, *, idle: bool) -> Happening | None:
         while True:
-            if self._floating:
+            if self.floating:
                 self._ask_floating()
-            if self._alive and not (idle and not self.strong):
+            if self.alive and not (idle and not self.strong):
                 return self._pick()
-            if idle and not self.strong and not self._floating:
+            if idle and not self.strong and not self.floating:
                 return None
             instant = self._next_instant(idle=idle)
             if instant is None or (until is not None and instant > until):
-                if self._floating and instant is None and not self._alive and self._land_last():
+                if self.floating and instant is None and not self.alive and self._land_last():
                     continue
                 return None
             self.move_to(instant)
@@ -211,7 +217,7 @@ class World:
         if idle and heap and heap[0][2].answer and all(h.answer for at, _, h in heap if at == instant and not h.dead):
             # Only timeouts of waits are due there, and idling does not go through them.
             instant = None
-        for floating in self._floating:
+        for floating in self.floating:
             for edge in (floating.opens, floating.closes):
                 if edge is not None and edge > self.now and (instant is None or edge < instant):
                     instant = edge
@@ -228,39 +234,39 @@ class World:
             elif not happening.dead:
                 happening.ready = True
                 self._ready[happening.rank].append(happening)
-                self._alive += 1
+                self.alive += 1
         for entry in left:
             heappush(heap, entry)
 
     def _ask_floating(self) -> None:
-        for floating in list(self._floating):
+        for floating in list(self.floating):
             opens, closes, now = floating.opens, floating.closes, self.now
             if now < opens or floating.asked_at == now:
                 continue
             if now == closes:
                 self._land(floating)
-            elif self._alive or now == opens:
+            elif self.alive or now == opens:
                 floating.asked_at = now
-                moments = (f"{floating.happening} at {instant_text(now)}", f"{floating.happening} later")
+                moments = (Moment(floating.happening, now), Moment(floating.happening, None))
                 if self.choices.choose(f"the moment of {floating.happening}", moments) == 0:
                     self._land(floating)
 
     def _land_last(self) -> bool:
         """Nothing else is due: news without an end of its window arrives now."""
-        for floating in self._floating:
+        for floating in self.floating:
             if floating.closes is None:
                 self._land(floating)
                 return True
         return False
 
     def _land(self, floating: Floating) -> None:
-        self._floating.remove(floating)
+        self.floating.remove(floating)
         floating.happening.at = self.now
         self.push(floating.happening)
 
     def _pick(self) -> Happening:
-        ready, count = self._ready, self._alive
-        self._alive -= 1
+        ready, count = self._ready, self.alive
+        self.alive -= 1
         if self.observer is None and (count == 1 or type(self.choices.chooser) is First):
             if count > 1:
                 self.choices.counts.append(count)

@@ -230,11 +230,7 @@ class InngestHost:
         Returns:
             How it answers, and how many steps it asks for.
         """
-        clock, planning, known = (
-            run.surroundings.stage.clock,
-            run.planning,
-            list(zip(run.asked, run.asked_ops, strict=True)),
-        )
+        clock, planning, known = run.surroundings.stage.clock, run.planning, list(run.asked.items())
         shown, receive = clock.micros, clock.receive
         run.planning, clock.receive = True, lambda events: ["probe"] * len(events)
         try:
@@ -251,7 +247,7 @@ class InngestHost:
             clock.show(shown)
         assert isinstance(answer, Reply), "this is our bug: a probe that never ends"
         if not known:
-            run.asked, run.asked_ops = [key for key, _ in request.asked], [op for _, op in request.asked]
+            run.asked = dict(request.asked)
         wrong = _difference(run, limit, known or request.asked, request.asked)
         return wrong or _plain(answer), len(request.asked)
 
@@ -290,7 +286,7 @@ class InngestHost:
         instead = (first.key, first.op) if first is not None else None
         for entry in run.stack:
             if hashed(entry.key) in left:
-                return divergence(run, run.asked.index(entry.key), instead, None)
+                return divergence(run, entry.key, instead, None)
         return None
 
     def _invokable(self, run: RunState, function: object) -> None:
@@ -304,11 +300,11 @@ def _difference(run: RunState, limit: int, before: list[tuple[str, str]], now: l
     asked = dict(now)
     for entry in run.stack[:limit]:
         if entry.key not in asked and entry.key in run.asked:
-            return Raised(divergence(run, run.asked.index(entry.key), None, None))
+            return Raised(divergence(run, entry.key, None, None))
     known = dict(before)
     for position, (key, op) in enumerate(now):
         if known.get(key) != op and limit < len(run.stack):
-            return Raised(divergence(run, min(position, len(run.asked) - 1), (key, op), None))
+            return Raised(divergence(run, list(run.asked)[min(position, len(run.asked) - 1)], (key, op), None))
     return None
 
 

@@ -355,6 +355,7 @@ class Request:
         finally:
             if swap is not None:
                 swap(loop, task)
+            self.clock.elapsed = 0
             self.watch_body()
 
     def _outcome(self, entry: Entry, result: Result) -> Any:
@@ -390,7 +391,7 @@ class InRequest:
     def __enter__(self) -> None:
         request = self.request
         clock = request.clock
-        self.before, clock.sleeper = clock.sleeper, request.sleep
+        self.before, clock.elapsed = clock.elapsed, 0
         if clock.kind != "time-machine":
             self.sdk_clock = VirtualClock(clock)
             self.sdk_clock.__enter__()
@@ -409,7 +410,7 @@ class InRequest:
         clock = request.clock
         request.executing, request.stage.executing = request.stage.executing, None
         events._set_running_loop(self.outer)  # noqa: SLF001 - as above
-        clock.sleeper = self.before
+        clock.elapsed = self.before
         request.ended_at = clock.micros
         if clock.micros != request.world.now:
             clock.show(request.world.now)

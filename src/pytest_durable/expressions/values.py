@@ -129,6 +129,8 @@ def _float_text(value: float) -> str:
     """A double as Go prints it: the shortest digits, with an exponent from a million on."""
     if math.isnan(value) or math.isinf(value):
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    if value.is_integer() and 0 < abs(value) < 1_000_000:  # noqa: PLR2004 - most numbers; the long way gives the same
+        return str(int(value))
     digits, _, exponent = min(
         (f"{value:.{n}e}" for n in range(17) if float(f"{value:.{n}e}") == value), key=len
     ).partition("e")

@@ -1,0 +1,61 @@
+"""While time is driven: the clock of the simulation is shown, no event loop runs, and sleeping is virtual."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import events
+from typing import TYPE_CHECKING, Any
+
+from . import clock as clocks
+from ._core.errors import UsageError
+from .loop import GUARD, ordered_as_completed, swap_current_task
+
+if TYPE_CHECKING:
+    from .clock import Clock
+
+
+class Drive:
+    """A context manager for every drive of one simulation; drives of one simulation do not nest.
+
+    A running loop, such as that of an async test, is stepped out of, so that bodies can run on theirs.
+    """
+
+    _under_way = False
+    _outer: asyncio.AbstractEventLoop | None = None
+    _task: Any = None
+    _as_completed: Any = None
+    _sleep: Any = None
+    _driver = 0
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __enter__(self) -> None:
+        if self._under_way:
+            msg = (
+                "time is driven from inside a run of this simulation; a body or a step cannot advance the clock it "
+                "lives in. Sleep in the step (time.sleep takes virtual time), or drive from the test"
+            )
+            raise UsageError(msg)
+        self._clock.enter()
+        self._under_way = True
+        self._as_completed, asyncio.as_completed = asyncio.as_completed, ordered_as_completed
+        self._outer = outer = events._get_running_loop()  # noqa: SLF001 - there is no public way to step out of a loop
+        if outer is not None and swap_current_task is not None and asyncio.current_task(outer) is not None:
+            self._task = swap_current_task(outer, None)
+        events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+        self._sleep, time.sleep = time.sleep, clocks.virtual_sleep  # type: ignore[assignment]  # it takes a float
+        self._driver = clocks.drive_from_here()
+
+    def __exit__(self, *_: object) -> None:
+        time.sleep = self._sleep
+        clocks.drive_from(self._driver)
+        outer, task = self._outer, self._task
+        events._set_running_loop(outer)  # noqa: SLF001 - as above
+        if task is not None:
+            swap_current_task(outer, task)
+        self._outer = self._task = None
+        asyncio.as_completed = self._as_completed
+        self._under_way = False
+        self._clock.leave()
