@@ -179,7 +179,7 @@ def test_the_names_of_a_schedule_say_all_of_it(programs, sends, late, faults, se
 @GENERATED
 @given(of=st.integers(2, 4), **worlds)
 def test_all_shares_together_find_the_outcomes_of_all_orders(programs, sends, faults, of):
-    """Each share is complete for its own; together they reach every outcome, and without reduction each schedule once."""
+    """Each share is complete for its own; together they reach every outcome and, unreduced, each schedule once."""
     outcomes, _ = execution(programs, sends, faults)
     everything, unreduced = outcomes(Every(reduce=False), most=MOST)
     assume(unreduced.complete)
