@@ -132,7 +132,7 @@ class Every:
         while path:
             node = path[-1]
             if node.label == ORDER:
-                if self.share is not None and not self.share.has_all(*self._taken()):
+                if self.share is not None and not self.share.has_all(*self.taken()):
                     node.mixed.add(node.keys[node.current])
                 else:
                     node.explored[node.keys[node.current]] = node.footprint
@@ -153,10 +153,11 @@ class Every:
         Raises:
             Pruned: it does.
         """
-        if self.share is not None and self.share.refuses(*self._taken()):
+        if self.share is not None and self.share.refuses(*self.taken()):
             raise Pruned
 
-    def _taken(self) -> tuple[list[int], list[int]]:
+    def taken(self) -> tuple[list[int], list[int]]:
+        """The options on the path, and how many there were at each choice."""
         return [node.current for node in self.path], [len(node.keys) for node in self.path]
 
 
@@ -225,6 +226,11 @@ class EveryChooser:
         if node is not None:
             _merge(node.footprint, footprint)
         self.sleep = {key: touched for key, touched in self.candidates.items() if independent(touched, footprint)}
+
+    def is_foreign(self) -> bool:
+        """Whether the execution that is over counts for another share, which runs it too."""
+        share = self.search.share
+        return share is not None and share.disowns(*self.search.taken())
 
     def barrier(self) -> None:
         """The test looks at the world: what has just happened cannot be swapped with anything that it could see."""

@@ -264,6 +264,8 @@ class Explorer:
             if chooser is None:
                 break
             trial = self.execute(chooser)
+            if hasattr(chooser, "is_foreign") and chooser.is_foreign():
+                trial.pruned = True
             search.done(pruned=trial.pruned, events_were_read=trial.events_were_read)
             self._count(trial)
             if trial.error is None or trial.pruned:

@@ -42,6 +42,10 @@ class Share(NamedTuple):
         """Whether the last of these choices decides that another share tries this schedule."""
         return self.beginning(widths) == len(indices) and not self.owns(indices)
 
+    def disowns(self, indices: Sequence[int], widths: Sequence[int]) -> bool:
+        """Whether a whole schedule, too short to have been decided by its beginning, counts for another share."""
+        return self.beginning(widths) > len(indices) and not self.owns(indices)
+
     def has_all(self, indices: Sequence[int], widths: Sequence[int]) -> bool:
         """Whether all continuations of these choices belong to this share."""
         count = self.beginning(widths)

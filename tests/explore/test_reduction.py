@@ -179,15 +179,17 @@ def test_the_names_of_a_schedule_say_all_of_it(programs, sends, late, faults, se
 @GENERATED
 @given(of=st.integers(2, 4), **worlds)
 def test_all_shares_together_find_the_outcomes_of_all_orders(programs, sends, faults, of):
-    """Each share of the reduced search is complete for its own, and together they reach every outcome."""
+    """Each share is complete for its own; together they reach every outcome and, unreduced, each schedule once."""
     outcomes, _ = execution(programs, sends, faults)
     everything, unreduced = outcomes(Every(reduce=False), most=MOST)
     assume(unreduced.complete)
-    found = set()
+    found, schedules = set(), 0
     for number in range(of):
-        search = Every()
-        search.take(Share(number, of))
-        seen, report = outcomes(search)
-        assert report.complete
-        found |= seen
+        for search in (Every(), Every(reduce=False)):
+            search.take(Share(number, of))
+            seen, report = outcomes(search)
+            assert report.complete
+            found |= seen if search.reduce else set()
+        schedules += report.schedules
     assert found == everything
+    assert schedules == unreduced.schedules

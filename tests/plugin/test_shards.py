@@ -114,6 +114,35 @@ def test_what_is_not_explored_is_not_split(pytester):
     run(pytester, "--durable-shards=1").assert_outcomes(passed=2)
 
 
+def test_a_small_search_counts_once(pytester):
+    """Where there are fewer schedules than shards need, each counts, and fails, in one of them."""
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_durable import durable_function
+
+        @pytest.mark.durable(explore="every", faults=["crash"])
+        def test_small(durable):
+            count = []
+
+            @durable_function("shop")
+            async def shop(ctx):
+                await ctx.step.run("charge", count.append, 1)
+
+            durable.run(shop)
+            if "fail" in __file__:
+                assert len(count) == 1
+        """
+    )
+    result = pytester.runpytest_subprocess("--durable-shards=5", "-v")
+    result.assert_outcomes(passed=5)
+    result.stdout.fnmatch_lines(["*explored 4 schedules in 5 shards, complete, for at most 1 fault*: none fails"])
+
+    path = next(pytester.path.glob("test_*.py"))
+    path.rename(path.with_name("test_fail.py"))
+    pytester.runpytest_subprocess("--durable-shards=5", "-p", "no:cacheprovider").assert_outcomes(passed=4, failed=1)
+
+
 @pytest.mark.parametrize("value", ["0", "many", "-1"])
 def test_a_number_of_shards_is_needed(pytester, value):
     """Anything but a number from 1 on is refused at collection."""
