@@ -8,12 +8,12 @@ import types
 from collections.abc import Coroutine
 from contextlib import contextmanager
 from contextvars import ContextVar
-from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
+from ._core.wire import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -362,7 +362,7 @@ class Invocation:
             raise failure.step_error()
         value, text = entry.stored
         if text is not None:
-            value = loads(text)
+            value = parse(text)
         return value if convert is None else convert(value)
 
     # -- time ---------------------------------------------------------------------------------------------------------
