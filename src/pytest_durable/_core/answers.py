@@ -61,8 +61,12 @@ class Answers:
     def _stubbed(self, run: RunState, entry: Entry, stub: Result) -> None:
         if stub.kind == VALUE:
             self.engine.save_value(run, entry, stub.payload)
+            return
+        failure = self.engine.failure_of(stub.payload)
+        if isinstance(stub.payload, (UsageError, LimitError)):
+            self.engine.fail(run, failure)
         else:
-            self.engine.save_failure(run, entry, self.engine.failure_of(stub.payload))
+            self.engine.save_failure(run, entry, failure)
 
     def _due(self, run: RunState, entry: Entry, at: int, kind: str, act: Callable[[], None]) -> None:
         """Something that happens to a waiting step at an instant, unless the step is answered before."""
@@ -202,8 +206,9 @@ class Answers:
         elif child.status == CANCELLED:
             message = f"the invoked run of {child.spec.id} was cancelled: {child.reason}"
             self.engine.save_failure(parent, entry, Failure("RunCancelled", message))
-        elif child.failure is not None:
+        else:
             failure = child.failure
+            assert failure is not None, "this is our bug: a run that failed without a failure"
             copy = Failure(failure.name, failure.message, stack=failure.stack, exception=failure.exception)
             self.engine.save_failure(parent, entry, copy)
 
@@ -362,10 +367,9 @@ class Answers:
     def listen_for_cancel(self, run: RunState, cancel: CancelOn) -> None:
         """Let an event cancel a run, from its creation on."""
         refuses = cancel.bind(run.events[0], self.world.now // MILLISECOND)
-        if refuses is not None:
-            self.world.touch(f"event {cancel.event}", "c")
-            period = cancel.timeout if cancel.timeout is not None else CANCEL_PERIOD
-            self.listeners.add(Pause(run, None, cancel.event, refuses, self.world.now + period))
+        self.world.touch(f"event {cancel.event}", "c")
+        period = cancel.timeout if cancel.timeout is not None else CANCEL_PERIOD
+        self.listeners.add(Pause(run, None, cancel.event, refuses, self.world.now + period))
 
     # -- signals ------------------------------------------------------------------------------------------------------
 
