@@ -1,4 +1,4 @@
-"""Functions of the Inngest Python SDK: invocations that are not answered, runs that end meanwhile, slots that are held."""
+"""Functions of the Inngest Python SDK: calls without an answer, runs that end meanwhile, slots that are held."""
 
 import asyncio
 import datetime as dt
