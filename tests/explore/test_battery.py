@@ -233,7 +233,7 @@ def test_a_second_run_for_one_event_is_found():
 
     @durable_function("f", trigger="go")
     async def f(ctx):
-        return 1
+        await ctx.step.sleep("nap", "1h")
 
     text = violations_of("duplicate_delivery", f, setup=lambda sim: sim.start(f))
     assert "the same event twice started 2 runs" in text
