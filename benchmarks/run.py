@@ -24,6 +24,8 @@ from pathlib import Path
 import floor
 import peers
 import programs
+import queueing
+import sdk
 import searching
 from measuring import (
     MISSED,
@@ -195,6 +197,8 @@ def measured(*, quick: bool, with_peers: bool) -> Iterator[list[Row]]:
     yield [memory()]
     yield imports(3 if quick else 9)
     yield searching.rows(repeats=max(2, repeats // 3), schedules=200 if quick else 1_000)
+    yield sdk.rows(repeats=max(2, repeats // 3))
+    yield queueing.rows(events=1_000 if quick else 10_000)
     if with_peers:
         yield peers.rows(repeats=2 if quick else 4)
         yield searching.peers(repeats=max(2, repeats // 3), schedules=50 if quick else 200)

@@ -14,11 +14,15 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 def load(name: str):
-    """A script of the benchmarks folder as a module; the folder is no package."""
+    """A script of the benchmarks folder as a module; the folder is no package, and its scripts import each other."""
     spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
     return module
 
 

@@ -100,8 +100,11 @@ class Subject:
 
 
 def outcome(run: Run) -> tuple[str, str, tuple[str, ...]]:
-    """What must not change: how the run ended, and the sequence of its steps; not the values that steps may mint."""
-    return (str(run.status), run.error.name if run.error is not None else "", tuple(run.steps))
+    """What must not change: how the run ended, and which steps it has; not the values that steps may mint.
+
+    Nor the order of the steps: a step that is tried again ends behind its siblings.
+    """
+    return (str(run.status), run.error.name if run.error is not None else "", tuple(sorted(run.steps)))
 
 
 def keyed(simulation: Simulation) -> dict[tuple[str, str], int]:

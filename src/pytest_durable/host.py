@@ -395,8 +395,13 @@ class Body:
         """End the invocation: what is suspended is closed and not heard any more."""
         invocation = self.invocation
         invocation.phase = CLOSING
+        self.waiter = None
         if self.loop.made:
             self.loop.abandon()
+        if invocation.waiting:
+            invocation.waiting.clear()
+            for command in invocation.calls:
+                command.future = None
         if self.result is None:
             close_quietly(self.coro)
             if invocation.ignored > PATIENCE:

@@ -115,8 +115,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - closed on purpose
                 coro: Any = task.get_coro()
                 close_quietly(coro)
+                _forget(task._fut_waiter)  # type: ignore[attr-defined]  # noqa: SLF001 - what it would be woken by
             elif not task.cancelled():
                 task.exception()
+            _forget(task)
+        # Tasks know their loop: apart, neither has to wait for the garbage collector, nor stays in the set that asyncio
+        # keeps of all tasks.
+        self.made = []
         if self.handles:
             self.handles.clear()
 
@@ -231,6 +236,12 @@ for _name in dir(asyncio.AbstractEventLoop):
 
 GUARD = VirtualLoop("a step", 0)  # type: ignore[abstract]  # nothing runs on it
 """The running loop where no other of ours runs, so that ``asyncio.run`` is refused while time is driven."""
+
+
+def _forget(future: Any) -> None:
+    """Let go of those that wait for a future."""
+    for callback, _ in getattr(future, "_callbacks", None) or ():
+        future.remove_done_callback(callback)
 
 
 def close_quietly(coro: Any) -> None:
