@@ -110,7 +110,6 @@ def test_a_sleep_that_is_too_long_keeps_its_siblings_from_beginning():
 
 def test_a_model_that_answers_too_late_is_not_heard():
     """A singleton that starts itself while it asks a model is cancelled; the answer of the model is not recorded."""
-    adapter = None
 
     async def body(ctx):
         return await ctx.step.ai.infer("ask", adapter=adapter, body={})
@@ -125,3 +124,23 @@ def test_a_model_that_answers_too_late_is_not_heard():
         sim.run_until_idle()
         assert (run.status, run.steps) == ("cancelled", [])
         assert sim.runs[1].steps == ["ask"]
+
+
+def test_a_model_that_no_script_answers_keeps_its_siblings_from_beginning():
+    """A run that fails at a question to a model does not execute what was planned behind it."""
+    effects = []
+    ai = pytest.importorskip("inngest.experimental.ai.openai")
+    adapter = ai.Adapter(auth_key="key", model="model")
+
+    async def body(ctx):
+        await ctx.group.parallel(
+            (
+                lambda: ctx.step.ai.infer("ask", adapter=adapter, body={}),
+                lambda: ctx.step.run("charge", effects.append, "charge"),
+            )
+        )
+
+    with Simulation() as sim:
+        run = sim.start(make(body), {})
+        sim.run_until_idle()
+        assert (run.status, effects) == ("failed", [])

@@ -16,9 +16,10 @@ from pytest_durable import (
     durable_function,
     faults,
 )
+from pytest_durable._core.answers import Answers
 from pytest_durable._core.commands import RUN, Command, Reply, Report
 from pytest_durable._core.results import ERROR, VALUE, Result
-from pytest_durable._core.runs import FunctionSpec
+from pytest_durable._core.runs import Entry, FunctionSpec
 
 EVENT = {"data": {}, "id": "e", "name": "go", "ts": 0}
 
@@ -255,6 +256,25 @@ def test_a_sleep_that_a_script_answers_is_over_at_once():
         run = sim.start(f)
         assert run.wait() is None
         assert run.ended_at == run.started_at
+
+
+def test_a_late_event_arrives_later_and_once():
+    """``delay_event`` lets an event arrive that much later, at an instant of its own."""
+    with Simulation() as sim:
+        sim.faults.add(faults.delay_event("2h", event="slow"))
+        sim.send("slow")
+        sim.settle()
+        assert sim.events == []
+        sim.advance("2h")
+        assert [str(event.outcome) for event in sim.events] == ["event 'slow' is late"]
+
+
+def test_a_step_that_a_worker_executes_is_under_way():
+    """Of what a run waits for, a step that nobody else answers is said to be under way, and since when."""
+    entry = Entry(command("a"))
+    assert Answers.describe_wait(entry, 0) == "'a' (run) has been under way from now"
+    entry.started_at = 0
+    assert Answers.describe_wait(entry, 3_600_000_000) == "'a' (run) has been under way since 1h"
 
 
 def test_an_event_and_its_outcome_are_readable():

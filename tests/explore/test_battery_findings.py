@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import pytest
 
-from pytest_durable import battery, checks
 from pytest_durable import (
     DurabilityError,
     Event,
@@ -14,6 +13,8 @@ from pytest_durable import (
     NonDeterminismError,
     Simulation,
     UsageError,
+    battery,
+    checks,
     durable_function,
 )
 from pytest_durable.battery import BATTERY, Subject, Verdict, changed
@@ -251,7 +252,9 @@ def test_an_effect_outside_steps_is_repeated_by_a_second_delivery():
     text = violations_of("duplicate_delivery", f, setup=simulations.append)
     assert "a request that was delivered again had effects" in text
     assert "mail 'm1': 3 times, and 2 times" in text
-    assert "mail 'm1' was recorded 2 times outside any step" in violations_of("impure_body", f, setup=simulations.append)
+    assert "mail 'm1' was recorded 2 times outside any step" in violations_of(
+        "impure_body", f, setup=simulations.append
+    )
 
 
 class Word(StrEnum):
