@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_durable import Simulation, UsageError, durable_function, explore
+from pytest_durable import Simulation, StepError, UsageError, durable_function, explore
 from pytest_durable.choosers import Every, Once, Pipeline, Singles, search_for
 from pytest_durable.decisions import Decisions
 from pytest_durable.exploration import Trial
@@ -161,7 +161,7 @@ def test_every_kind_of_step_has_its_outcomes():
         for index in range(2):
             try:
                 await ctx.step.invoke("i", function=child, timeout="1s" if index else None)
-            except Exception:
+            except StepError:
                 await ctx.step.wait_for_signal("s", signal="x", timeout="1d", on_conflict="fail")
         await ctx.step.run("fails", lambda: 1 / 0)
 
