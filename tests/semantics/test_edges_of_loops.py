@@ -1,4 +1,4 @@
-"""The edges of bodies: partial bodies, groups of anything, cancellations taken back, and loops that hold what is over."""
+"""The edges of bodies: partial bodies, groups of anything, cancellations taken back, and loops."""
 
 import asyncio
 import functools
