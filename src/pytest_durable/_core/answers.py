@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import chance
 from .bus import BusEvent, Listeners, Pause
-from .commands import INVOKE, SIGNAL, SLEEP, WAIT
+from .commands import EXECUTED, INVOKE, SIGNAL, SLEEP, WAIT
 from .errors import LimitError, UsageError
 from .gates import Gates
 from .happenings import NEWS, TIMER, Happening
@@ -16,7 +16,7 @@ from .results import DEAF, VALUE, Result
 from .runs import CANCELLED, COMPLETED, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .commands import Invoke, Send, Sleep, WaitForEvent, WaitForSignal
     from .engine import Engine
@@ -43,6 +43,15 @@ class Answers:
         }
 
     # -- steps begin to wait ------------------------------------------------------------------------------------------
+
+    def begin_all(self, run: RunState, entries: Sequence[Entry]) -> bool:
+        """Let the waits among steps begin. False if one is too long, which fails the run: the rest does not begin."""
+        for entry in entries:
+            if entry.op not in EXECUTED:
+                self.begin(run, entry)
+            if run.ended_at is not None:
+                return False
+        return True
 
     def begin(self, run: RunState, entry: Entry) -> None:
         """Let a step wait for its answer. A script may answer at once, or make the step deaf to all but its timeout."""

@@ -193,22 +193,13 @@ class Engine:
                 run.pending[entry.key] = entry
                 new.append(entry)
         # Waits register before their sibling steps start, so that a sibling cannot answer too early.
-        if not self._begin(run, new):
+        if not self.answers.begin_all(run, new):
             return
         planned = [entry for entry in new if entry.op in EXECUTED]
         first = bool(planned) and (item.run.spec.optimize_parallelism is False or planned[0].command.race)
         for entry in reversed(planned) if first else planned:
             self.fact(run, "step.planned", entry.key, {"op": entry.op})
             self.request_at(Item(run, entry, 0), self.world.now, "step", first=first)
-
-    def _begin(self, run: RunState, entries: Sequence[Entry]) -> bool:
-        """Let waits begin. False if one is too long, which fails the run: its siblings do not begin then."""
-        for entry in entries:
-            if entry.op not in EXECUTED:
-                self.answers.begin(run, entry)
-                if run.ended_at is not None:
-                    return False
-        return True
 
     def _abandon(self, run: RunState, commands: Sequence[Command]) -> None:
         """Steps that the body waits for no more, behind a timeout: they hold nobody up, and none is retried."""

@@ -202,11 +202,8 @@ class Remote:
             run.pending[entry.key] = entry
             new.append(entry)
         # Waits register before their sibling steps start, so that a sibling cannot answer too early.
-        for entry in sorted(new, key=lambda entry: entry.op != WAIT):
-            if entry.op not in EXECUTED:
-                engine.answers.begin(run, entry)
-            if run.ended_at is not None:
-                return
+        if not engine.answers.begin_all(run, sorted(new, key=lambda entry: entry.op != WAIT)):
+            return
         for entry in new:
             if run.ended_at is not None:
                 return
