@@ -123,6 +123,7 @@ class Engine:
                     return
         finally:
             self.current = None
+            self._follows = False
 
     def _serve(self, item: Item, *, watched: bool) -> None:
         run, world, target = item.run, self.world, item.target

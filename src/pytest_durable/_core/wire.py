@@ -12,7 +12,8 @@ Stored = tuple[Any, str | None]
 """A value that crossed the wire: ``(scalar, None)``, or ``(None, text)`` for what has parts that could be changed."""
 
 _encode = json.JSONEncoder(allow_nan=False).encode
-_scan = json.JSONDecoder().scan_once
+_decoder: Any = json.JSONDecoder()
+_scan = _decoder.scan_once
 WIDEST = 60
 """How much of a value a message shows."""
 
