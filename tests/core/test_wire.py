@@ -102,6 +102,7 @@ def test_what_json_knows_under_another_type(sent, came):
         ({"a": [1, float("inf")]}, "a[1]", "inf"),
         ({"when": datetime(2025, 1, 1, tzinfo=UTC)}, "when", "datetime"),
         (date(2025, 1, 1), "", "date"),
+        ({"fine": {"a": [1, 2]}, "late": {"b": [3, {4}]}}, "late.b[1]", "set"),
         ([timedelta(1)], "[0]", "timedelta"),
         ({"price": decimal.Decimal("1.50")}, "price", "Decimal"),
         (b"bytes", "", "bytes"),

@@ -273,3 +273,41 @@ def test_what_is_due_can_be_described():
     plan(world, [], 60_000_000, name="a")
     plan(world, [], 15_000_000, name="b")
     assert world.describe_due() == "event 'b' arrives in 15s; event 'a' arrives in 1m"
+
+
+def test_news_is_asked_about_only_when_something_is_due():
+    """Inside its window, at an instant at which nothing is due, news of a free moment is no choice."""
+    chooser, log = Last(), []
+    world = World(0, chooser)
+    world.add_floating(Happening(0, NEWS, "event", Subject("news"), "", lambda: log.append(world.now)), 100)
+    advance(world, 10)
+    assert len(chooser.offered) == 1
+    advance(world, 10)
+    assert (len(chooser.offered), log) == (1, [])
+    plan(world, [], 30)
+    advance(world, 80)
+    assert len(chooser.offered) == 2
+    assert log == [100]
+
+
+def test_news_without_an_end_of_its_window_arrives_when_nothing_else_is_due():
+    """Whoever put it off all the time gets it at last, each piece of news in its turn."""
+    log = []
+    world = World(0, Last())
+    for name in ("a", "b"):
+        happening = Happening(0, NEWS, "event", Subject(name), "", lambda name=name: log.append((world.now, name)))
+        world.add_floating(happening, None if name == "b" else 50)
+    plan(world, log, 70)
+    world.drive(None, never)
+    assert log == [(50, "a"), (70, "x"), (70, "b")]
+
+
+def test_what_was_called_off_is_passed_over_whatever_its_rank():
+    """The next one is taken, also of a later rank, where all before it are dead."""
+    world, log = World(0), []
+    dead = [plan(world, log, 0, rank) for rank in (WORK, WORK, NEWS)]
+    plan(world, log, 0, TIMER, "timer")
+    for happening in dead:
+        world.call_off(happening)
+    world.drive(0, never)
+    assert log == [(0, "timer")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import chance
 from .bus import BusEvent, Listeners, Pause
-from .commands import INVOKE, SIGNAL, SLEEP, WAIT
+from .commands import EXECUTED, INVOKE, SIGNAL, SLEEP, WAIT
 from .errors import LimitError, UsageError
 from .gates import Gates
 from .happenings import NEWS, TIMER, Happening
@@ -16,7 +16,7 @@ from .results import DEAF, VALUE, Result
 from .runs import CANCELLED, COMPLETED, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .commands import Invoke, Send, Sleep, WaitForEvent, WaitForSignal
     from .engine import Engine
@@ -44,6 +44,15 @@ class Answers:
 
     # -- steps begin to wait ------------------------------------------------------------------------------------------
 
+    def begin_all(self, run: RunState, entries: Sequence[Entry]) -> bool:
+        """Let the waits among steps begin. False if one is too long, which fails the run: the rest does not begin."""
+        for entry in entries:
+            if entry.op not in EXECUTED:
+                self.begin(run, entry)
+            if run.ended_at is not None:
+                return False
+        return True
+
     def begin(self, run: RunState, entry: Entry) -> None:
         """Let a step wait for its answer. A script may answer at once, or make the step deaf to all but its timeout."""
         engine = self.engine
@@ -61,8 +70,12 @@ class Answers:
     def _stubbed(self, run: RunState, entry: Entry, stub: Result) -> None:
         if stub.kind == VALUE:
             self.engine.save_value(run, entry, stub.payload)
+            return
+        failure = self.engine.failure_of(stub.payload)
+        if isinstance(stub.payload, (UsageError, LimitError)):
+            self.engine.fail(run, failure)
         else:
-            self.engine.save_failure(run, entry, self.engine.failure_of(stub.payload))
+            self.engine.save_failure(run, entry, failure)
 
     def _due(self, run: RunState, entry: Entry, at: int, kind: str, act: Callable[[], None]) -> None:
         """Something that happens to a waiting step at an instant, unless the step is answered before."""
@@ -202,8 +215,9 @@ class Answers:
         elif child.status == CANCELLED:
             message = f"the invoked run of {child.spec.id} was cancelled: {child.reason}"
             self.engine.save_failure(parent, entry, Failure("RunCancelled", message))
-        elif child.failure is not None:
+        else:
             failure = child.failure
+            assert failure is not None, "this is our bug: a run that failed without a failure"
             copy = Failure(failure.name, failure.message, stack=failure.stack, exception=failure.exception)
             self.engine.save_failure(parent, entry, copy)
 
@@ -362,10 +376,9 @@ class Answers:
     def listen_for_cancel(self, run: RunState, cancel: CancelOn) -> None:
         """Let an event cancel a run, from its creation on."""
         refuses = cancel.bind(run.events[0], self.world.now // MILLISECOND)
-        if refuses is not None:
-            self.world.touch(f"event {cancel.event}", "c")
-            period = cancel.timeout if cancel.timeout is not None else CANCEL_PERIOD
-            self.listeners.add(Pause(run, None, cancel.event, refuses, self.world.now + period))
+        self.world.touch(f"event {cancel.event}", "c")
+        period = cancel.timeout if cancel.timeout is not None else CANCEL_PERIOD
+        self.listeners.add(Pause(run, None, cancel.event, refuses, self.world.now + period))
 
     # -- signals ------------------------------------------------------------------------------------------------------
 

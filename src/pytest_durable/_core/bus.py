@@ -90,12 +90,6 @@ class BusEvent:
         name: str = self.wire["name"]
         return name
 
-    @property
-    def data(self) -> dict[str, Any]:
-        """The data of the event."""
-        data: dict[str, Any] = self.wire["data"]
-        return data
-
     def copy(self) -> dict[str, Any]:
         """A fresh copy of the wire form."""
         copy: dict[str, Any] = json.loads(self.text)
@@ -143,13 +137,6 @@ class Listeners:
         """Listen no more."""
         del self._pauses[pause.event][pause]
         self._of_run[pause.run.id].remove(pause)
-
-    def remove_entry(self, run: RunState, entry: Entry) -> None:
-        """Forget the pause of one step, if there is one."""
-        for pause in self._of_run.get(run.id, ()):
-            if pause.entry is entry:
-                self.remove(pause)
-                return
 
     def remove_run(self, run: RunState) -> None:
         """Forget all pauses and signals of a run."""

@@ -232,7 +232,7 @@ class Suspended:
 
     __slots__ = ("at", "resume")
 
-    def __init__(self, at: int, resume: Callable[[], Reply | Suspended | None]) -> None:
+    def __init__(self, at: int, resume: Callable[[], Reply | Suspended]) -> None:
         self.at = at
         self.resume = resume
 

@@ -194,9 +194,8 @@ class Engine:
                 run.pending[entry.key] = entry
                 new.append(entry)
         # Waits register before their sibling steps start, so that a sibling cannot answer too early.
-        for entry in new:
-            if entry.op not in EXECUTED:
-                self.answers.begin(run, entry)
+        if not self.answers.begin_all(run, new):
+            return
         planned = [entry for entry in new if entry.op in EXECUTED]
         first = bool(planned) and (item.run.spec.optimize_parallelism is False or planned[0].command.race)
         for entry in reversed(planned) if first else planned:
@@ -316,9 +315,6 @@ class Engine:
             commutes = entry.command.positional and result.kind == VALUE
             self.world.touch(run.key, "c" if commutes else "w")
         if result.kind == VALUE:
-            if item.attempt and run.live is not None:
-                # Entered again behind a retried step, so that the body sees attempt 0, as it does without checkpoints.
-                run.spec.host.drop(run)
             self.save_value(run, entry, result.payload)
             return
         error = result.payload

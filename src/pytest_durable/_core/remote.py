@@ -109,10 +109,9 @@ class Remote:
             answer = suspended.resume()
         finally:
             self.engine.current = None
-        if answer is not None:
-            self.take(item, answer, since)
-            if self.engine.stage.befalls and not isinstance(answer, Suspended):
-                self.engine.stage.after(item)
+        self.take(item, answer, since)
+        if self.engine.stage.befalls and not isinstance(answer, Suspended):
+            self.engine.stage.after(item)
 
     # -- a reply ------------------------------------------------------------------------------------------------------
 
@@ -203,9 +202,8 @@ class Remote:
             run.pending[entry.key] = entry
             new.append(entry)
         # Waits register before their sibling steps start, so that a sibling cannot answer too early.
-        for entry in sorted(new, key=lambda entry: entry.op != WAIT):
-            if entry.op not in EXECUTED:
-                engine.answers.begin(run, entry)
+        if not engine.answers.begin_all(run, sorted(new, key=lambda entry: entry.op != WAIT)):
+            return
         for entry in new:
             if run.ended_at is not None:
                 return

@@ -69,14 +69,14 @@ class Trigger:
 
 
 class CancelOn:
-    """An event that cancels runs. ``bind`` makes the condition of the run's first event, or None for never."""
+    """An event that cancels runs. ``bind`` makes the condition of the run's first event."""
 
     __slots__ = ("bind", "event", "timeout")
 
     def __init__(
         self,
         event: str,
-        bind: Callable[[dict[str, Any], int], Refusal | None],
+        bind: Callable[[dict[str, Any], int], Refusal],
         timeout: int | None,
     ) -> None:
         self.event = event
@@ -120,9 +120,6 @@ class FunctionSpec:
         """The app that serves it through an SDK, or None for a native function."""
         self.remote = app is not None
         """Executed by an SDK behind its wire, so that the rules of the real server hold for it."""
-
-    def __str__(self) -> str:
-        return self.id
 
 
 class Failure:

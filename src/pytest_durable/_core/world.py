@@ -203,7 +203,9 @@ class World:
                 return None
             instant = self._next_instant(idle=idle)
             if instant is None or (until is not None and instant > until):
-                if self.floating and instant is None and not self.alive and self._land_last():
+                if self.floating and instant is None and not self.alive:
+                    # Nothing else is due, not even the end of a window, so what is left has none: it arrives now.
+                    self._land(self.floating[0])
                     continue
                 return None
             self.move_to(instant)
@@ -251,14 +253,6 @@ class World:
                 if self.choices.choose(f"the moment of {floating.happening}", moments) == 0:
                     self._land(floating)
 
-    def _land_last(self) -> bool:
-        """Nothing else is due: news without an end of its window arrives now."""
-        for floating in self.floating:
-            if floating.closes is None:
-                self._land(floating)
-                return True
-        return False
-
     def _land(self, floating: Floating) -> None:
         self.floating.remove(floating)
         floating.happening.at = self.now
@@ -271,11 +265,11 @@ class World:
             if count > 1:
                 self.choices.counts.append(count)
                 self.choices.indices.append(0)
-            for rank in ready:
-                while rank:
-                    happening = rank.popleft()
-                    if not happening.dead:
-                        return happening
+            work, news, timers = ready
+            while True:
+                happening = (work or news or timers).popleft()
+                if not happening.dead:
+                    return happening
         options = [happening for rank in ready for happening in rank if not happening.dead]
         if count == 1:
             self.choices.chooser.choose(ORDER, options)

@@ -239,9 +239,7 @@ class InngestHost:
                 if not isinstance(answer, Suspended):
                     break
                 clock.show(answer.at)
-                resumed = answer.resume()
-                assert resumed is not None, "this is our bug: a probe without an answer"
-                answer = resumed
+                answer = answer.resume()
         finally:
             run.planning, clock.receive = planning, receive
             clock.show(shown)

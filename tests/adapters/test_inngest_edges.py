@@ -1,0 +1,163 @@
+"""Functions of the Inngest Python SDK at the edges: refused configurations, clients, limits, scripts and checks."""
+
+import asyncio
+import datetime as dt
+
+import pytest
+
+from pytest_durable import (
+    DurabilityError,
+    History,
+    NonRetriableError,
+    RetryAfterError,
+    RunFailed,
+    Simulation,
+    UsageError,
+    checks,
+)
+
+inngest = pytest.importorskip("inngest")
+inngest_client = pytest.importorskip("pytest_durable.adapters.inngest_client")
+
+DAY = dt.timedelta(days=1)
+
+
+def make(body, client=None, **options):
+    """A function of the SDK."""
+    options.setdefault("trigger", inngest.TriggerEvent(event="app/go"))
+    return (client or inngest.Inngest(app_id="app")).create_function(fn_id=body.__name__, **options)(body)
+
+
+def test_a_configuration_that_the_sdk_cannot_send_is_refused():
+    """What the SDK itself cannot write as a request names the function."""
+
+    async def body(ctx):
+        return None
+
+    function = make(body, debounce=inngest.Debounce(period=dt.timedelta(microseconds=1)))
+    with Simulation() as sim, pytest.raises(UsageError, match="function 'app-body': "):
+        sim.start(function, {})
+
+
+def test_a_function_is_given_as_itself():
+    """A text is no function, and the message says so."""
+    with Simulation() as sim, pytest.raises(UsageError, match="'body' is text; give the function itself"):
+        sim.start("body", {})
+
+
+def test_outside_a_simulation_a_client_is_the_sdk_s_own(monkeypatch):
+    """Without a simulation the methods that the SDK has are called, with what they were given."""
+    called = []
+
+    async def send(client, events, *, skip_middleware):
+        called.append(("async", events, skip_middleware))
+
+    def send_sync(client, events, *, skip_middleware):
+        called.append(("sync", events, skip_middleware))
+
+    monkeypatch.setattr(inngest_client, "_send", send)
+    monkeypatch.setattr(inngest_client, "_send_sync", send_sync)
+    client, event = inngest.Inngest(app_id="app"), inngest.Event(name="x")
+    client.send_sync(event, skip_middleware=True)
+    asyncio.run(client.send(event))
+    assert called == [("sync", event, True), ("async", event, False)]
+
+
+def test_a_middleware_that_fails_fails_the_sending():
+    """As with the SDK's own client, what a middleware raises before the events are sent is raised there."""
+
+    class Broken(inngest.MiddlewareSync):
+        """Refuses."""
+
+        def before_send_events(self, events):
+            """Refuse."""
+            raise RuntimeError("refused")
+
+    client = inngest.Inngest(app_id="app", middleware=[Broken])
+    with Simulation() as sim:
+        with pytest.raises(Exception, match="refused"):
+            client.send_sync(inngest.Event(name="x"))
+        assert client.send_sync(inngest.Event(name="x"), skip_middleware=True)
+        sim.settle()
+        assert [event.name for event in sim.events] == ["x"]
+
+
+def test_a_wait_longer_than_a_year_fails_the_run():
+    """With the words of the server."""
+
+    async def body(ctx):
+        await ctx.step.wait_for_event("w", event="x", timeout=DAY * 400)
+
+    with Simulation() as sim, pytest.raises(RunFailed, match="expires more than one year in the future"):
+        sim.run(make(body), {})
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "seconds"),
+    [(RetryAfterError("later", 3_600_000), 2, 3_600), (NonRetriableError("never"), 1, 0)],
+    ids=["later", "never"],
+)
+def test_a_scripted_error_is_one_of_the_sdk(error, attempts, seconds):
+    """Our errors that say when to try again mean what the SDK's own mean: later, or that the run fails."""
+
+    async def body(ctx):
+        return await ctx.step.run("a", lambda: "real")
+
+    with Simulation() as sim:
+        sim.step("a").raises(error)
+        run = sim.start(make(body), {})
+        sim.run_until_idle()
+        assert run.status == ("completed" if attempts == 2 else "failed")
+        assert run.step("a").attempts == attempts
+        assert int((run.ended_at - run.started_at).total_seconds()) == seconds
+
+
+def test_a_failed_step_that_the_body_survives_is_no_violation():
+    """The battery passes for a function that catches the failure of a step, and goes on."""
+
+    async def body(ctx):
+        try:
+            await ctx.step.run("a", lambda: 1 / 0)
+        except inngest.StepError:
+            return await ctx.step.run("b", lambda: 2)
+
+    kept = checks.check_durable(make(body, retries=0), {}, only=["replay_determinism", "terminates"])
+    assert all(verdict.proved for verdict in kept)
+
+
+def test_a_function_that_fails_fails_its_check():
+    """A run that fails without any fault does not terminate well; its replay fails in the same way."""
+
+    async def body(ctx):
+        await ctx.step.run("a", lambda: 1)
+        raise inngest.NonRetriableError("no")
+
+    function = make(body)
+    with pytest.raises(DurabilityError, match="without any fault the run fails"):
+        checks.check_durable(function, {}, only="terminates")
+    (verdict,) = checks.check_durable(function, {}, only="replay_determinism")
+    assert "2 prefixes of the memo" in verdict.proved
+
+
+@pytest.mark.parametrize("after", [2, 3, 4, 5, 6])
+def test_a_body_that_asks_for_other_steps_is_found(after):
+    """Whichever entry into the body is the first to ask for another step, some check reports both steps."""
+    entered = []
+
+    async def body(ctx):
+        entered.append(1)
+        await ctx.step.run("first", lambda: 1)
+        await ctx.step.run("left" if len(entered) <= after else "right", lambda: 1)
+
+    with pytest.raises(DurabilityError, match="right"):
+        checks.check_durable(make(body), {}, only="replay_determinism")
+
+
+def test_a_trace_with_a_time_that_is_none_is_refused():
+    """By the field and its value."""
+    trace = {
+        "id": "r", "function": "f", "status": "RUNNING",
+        "trace": {"name": "Run", "queuedAt": "yesterday", "childrenSpans": []},
+    }  # fmt: skip
+    with pytest.raises(UsageError, match="'yesterday'"):
+        History.from_inngest(trace)

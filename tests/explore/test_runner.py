@@ -1,0 +1,123 @@
+"""The runner over all searches: it counts, keeps to its bounds, tells its progress and shrinks what fails."""
+
+import pytest
+
+from pytest_durable._core.choices import Deviation, Schedule
+from pytest_durable.choosers import Follow
+from pytest_durable.exploration import EXECUTIONS_PER_SCHEDULE, SHRINK_EXECUTIONS, Explorer, Report, Trial
+
+
+class Counting:
+    """A search without an end; every execution is a repetition, or none is."""
+
+    complete = False
+
+    def __init__(self, *, pruned):
+        self.is_pruned = pruned
+        self.pruned = 0
+
+    def next(self):
+        """The default order."""
+        return Follow(())
+
+    def done(self, *, pruned, events_were_read):
+        """Count."""
+        self.pruned += pruned
+
+
+def trial(indices, error=None, *, options=3, pruned=False):
+    """An execution in which these options were taken."""
+    made = Trial(None, error, pruned=pruned)
+    made.schedule = Schedule((options,) * len(indices), tuple(indices))
+    made.deviations = [
+        Deviation(position, "label", index, f"option {index}", "option 0")
+        for position, index in enumerate(indices)
+        if index
+    ]
+    return made
+
+
+def failing(rule, length=8):
+    """Runs a scenario that fails by a rule over the options that were taken, and counts."""
+    executed = []
+
+    def execute(chooser):
+        executed.append(1)
+        indices = [chooser.choose("label", range(9)) for _ in range(length)]
+        if not rule(indices):
+            return trial(indices)
+        return trial(indices, ERROR)
+
+    return execute, executed
+
+
+ERROR = AssertionError("no")
+
+
+def explorer(execute, search=None, **options):
+    """A runner."""
+    options.setdefault("max_schedules", 5)
+    return Explorer(execute, search or Counting(pruned=False), Report("mine", 1), **options)
+
+
+def test_a_search_of_repetitions_ends():
+    """However small the budget, repetitions are bounded by it too, and the report says so."""
+    runner = explorer(lambda chooser: trial([0], pruned=True), Counting(pruned=True))
+    runner.run()
+    assert runner.report.schedules == 0
+    assert runner.report.pruned == 5 * EXECUTIONS_PER_SCHEDULE
+    assert runner.report.stopped == "100 executions, most of them repetitions"
+
+
+def test_progress_is_told_after_every_execution():
+    """With the report so far and the number of repetitions."""
+    told = []
+    runner = explorer(
+        lambda chooser: trial([0]), progress=lambda report, pruned: told.append((report.schedules, pruned))
+    )
+    runner.run()
+    assert told == [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0)]
+    assert runner.report.stopped == "max_schedules=5"
+
+
+@pytest.mark.parametrize(
+    ("rule", "smallest"),
+    [
+        (lambda taken: taken[3], [0, 0, 0, 1, 0, 0, 0, 0]),
+        (lambda taken: taken[1] and taken[6], [0, 1, 0, 0, 0, 0, 1, 0]),
+        (lambda taken: taken[2] >= 2, [0, 0, 2, 0, 0, 0, 0, 0]),
+        (lambda taken: sum(map(bool, taken)) >= 5, None),
+    ],
+    ids=["one", "two", "an option", "any five"],
+)
+def test_a_failure_shrinks_to_what_it_needs(rule, smallest):
+    """What the failure does not need goes back to the default, and what it needs to the option nearest to it."""
+    execute, _ = failing(rule)
+    found = explorer(execute).shrink(trial([3] * 8, ERROR))
+    if smallest is None:
+        assert sum(map(bool, found.schedule.indices)) == 5
+        assert max(found.schedule.indices) == 1
+    else:
+        assert list(found.schedule.indices) == smallest
+
+
+def test_shrinking_is_bounded():
+    """A failure with very many deviations is shrunk as far as the bound reaches."""
+    execute, executed = failing(lambda taken: sum(map(bool, taken)) >= 150, length=200)
+    found = explorer(execute).shrink(trial([8] * 200, ERROR, options=9))
+    assert len(executed) == SHRINK_EXECUTIONS
+    assert found.error is ERROR
+
+
+def test_a_choice_that_is_not_made_any_more_cannot_be_lowered():
+    """Where a smaller option makes the execution shorter, the rest stays as it is."""
+
+    def execute(chooser):
+        first = chooser.choose("label", range(9))
+        if not first:
+            return trial([0])
+        indices = [first, *([chooser.choose("label", range(9))] if first > 2 else [])]
+        return trial(indices, ERROR if len(indices) == 1 or indices[1] else None)
+
+    found = explorer(execute).shrink(trial([3, 4], ERROR))
+    assert list(found.schedule.indices) == [1]
