@@ -99,12 +99,15 @@ class Subject:
         return self.run()
 
 
-def outcome(run: Run) -> tuple[str, str, tuple[str, ...]]:
-    """What must not change: how the run ended, and which steps it has; not the values that steps may mint.
+def outcome(run: Run) -> tuple[str, str, tuple[str, ...], bool]:
+    """What must not change: how a run ended, and the sequence of its steps; not the values that steps may mint.
 
-    Nor the order of the steps: a step that is tried again ends behind its siblings.
+    The last part says whether its steps ended in the order in which the body asked for them. Where they did not, or
+    might not have, they stood side by side, and one that is tried again ends behind its siblings.
     """
-    return (str(run.status), run.error.name if run.error is not None else "", tuple(sorted(run.steps)))
+    steps = tuple(run.steps)
+    in_turn = steps == tuple(run._state.asked)  # noqa: SLF001 - checks look into the run
+    return (str(run.status), run.error.name if run.error is not None else "", steps, in_turn)
 
 
 def keyed(simulation: Simulation) -> dict[tuple[str, str], int]:
@@ -193,7 +196,8 @@ def _at(simulation: Simulation) -> str:
 
 
 def _crash_difference(wanted: Any, effects: Any, had: Any, recorded: Any) -> str:
-    if had != wanted:
+    in_turn = had[3] and wanted[3]
+    if had[:2] != wanted[:2] or sorted(had[2]) != sorted(wanted[2]) or (in_turn and had[2] != wanted[2]):
         without = f"{wanted[0]} with {list(wanted[2])} without it"
         return f"the run {had[0]} {had[1]} with the steps {list(had[2])}, and {without}"
     for who in sorted({*effects, *recorded}):
