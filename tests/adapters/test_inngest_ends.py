@@ -147,7 +147,7 @@ def test_a_model_that_no_script_answers_keeps_its_siblings_from_beginning():
 
 
 def test_a_mistake_in_a_script_keeps_the_siblings_from_beginning():
-    """A script that crashes a wait fails the run of an SDK function, and what stands beside the wait is not executed."""
+    """A script that crashes a wait fails the run of an SDK function; what stands beside the wait is not executed."""
     effects = []
 
     async def body(ctx):
