@@ -144,3 +144,23 @@ def test_a_model_that_no_script_answers_keeps_its_siblings_from_beginning():
         run = sim.start(make(body), {})
         sim.run_until_idle()
         assert (run.status, effects) == ("failed", [])
+
+
+def test_a_mistake_in_a_script_keeps_the_siblings_from_beginning():
+    """A script that crashes a wait fails the run of an SDK function; what stands beside the wait is not executed."""
+    effects = []
+
+    async def body(ctx):
+        await ctx.group.parallel(
+            (
+                lambda: ctx.step.run("charge", effects.append, "charge"),
+                lambda: ctx.step.wait_for_event("w", event="never", timeout=HOUR),
+            )
+        )
+
+    with Simulation() as sim:
+        sim.step("w").crashes()
+        run = sim.start(make(body), {})
+        with pytest.raises(RunFailed, match="which no worker executes, so it cannot crash"):
+            run.wait()
+        assert effects == []
