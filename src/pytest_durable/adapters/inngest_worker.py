@@ -1,0 +1,175 @@
+"""Sync functions that sleep: a thread of its own for each request, so that others go on meanwhile, as on a server.
+
+The threads hand a baton to each other and only who has it runs, so nothing is concurrent and the order stays ours. A
+request whose function does not sleep needs no thread and gets none: what belongs to the thread of the test, such as
+connections to databases, works there.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from ..clock import drive_from, real_sleep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from types import CodeType
+
+SCANNED = 1_000
+"""How many pieces of code are looked at, at the most, to see whether a function sleeps."""
+
+ABANDONED_TURNS = 100
+"""How often an abandoned request that goes on to sleep is told to end."""
+
+
+class Worker:
+    """One request on a thread of its own.
+
+    Args:
+        call: makes the request.
+        inside: a context manager in which the code of the request runs; it is left for as long as the request sleeps.
+        lost: what ends a request that nobody waits for any more.
+    """
+
+    def __init__(
+        self, call: Callable[[], Any], inside: Callable[[], AbstractContextManager[Any]], lost: type[BaseException]
+    ) -> None:
+        self.call = call
+        self.inside = inside
+        self.lost = lost
+        self.response: Any = None
+        self.done = self.abandoned = False
+        self._mine, self._theirs = threading.Semaphore(0), threading.Semaphore(0)
+        self._around: AbstractContextManager[Any] | None = None
+        self._thread = threading.Thread(target=self._run, name="a request of a sync function", daemon=True)
+
+    def go(self) -> None:
+        """Hand over the baton until the request sleeps or ends.
+
+        Raises:
+            BaseException: the end of the request is one that ends the test too.
+        """
+        if self._thread.ident is None:
+            self._thread.start()
+        before = drive_from(self._thread.ident or 0)
+        try:
+            self._mine.release()
+            self._theirs.acquire()
+        finally:
+            drive_from(before)
+        response = self.response
+        if isinstance(response, BaseException) and not isinstance(response, (Exception, self.lost)):
+            raise response
+
+    def sleep(self) -> None:
+        """On the thread of the request: hand the baton back until ``go`` is called again."""
+        self._leave()
+        self._theirs.release()
+        self._mine.acquire()
+        self._enter()
+        if self.abandoned:
+            raise self.lost
+
+    def abandon(self) -> None:
+        """End a request that sleeps."""
+        self.abandoned = True
+        for _ in range(ABANDONED_TURNS):
+            if self.done or self._thread.ident is None:
+                break
+            self.go()
+
+    def _run(self) -> None:
+        self._mine.acquire()
+        try:
+            self._enter()
+            try:
+                self.response = self.call()
+            finally:
+                self._leave()
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the baton goes
+            self.response = error
+        self.done = True
+        self._theirs.release()
+
+    def _enter(self) -> None:
+        self._around = self.inside()
+        self._around.__enter__()
+
+    def _leave(self) -> None:
+        around, self._around = self._around, None
+        if around is not None:
+            around.__exit__(None, None, None)
+
+
+def sleeps(function: object) -> bool:
+    """Whether a function, or one that its code refers to, calls ``time.sleep``."""
+    seen: set[int] = set()
+    queue: list[Any] = [function]
+    for position, found in enumerate(queue):
+        if position >= SCANNED:
+            break
+        code = _code_of(found)
+        if code is None or id(code) in seen:
+            continue
+        seen.add(id(code))
+        if any(_names_a_sleep(one) for one in _nested(code)) or _refers_to_it(found):
+            return True
+        queue.extend(_referred(found))
+    return False
+
+
+def _code_of(found: Any) -> CodeType | None:
+    while isinstance(found, functools.partial):
+        found = found.func
+    found = inspect.unwrap(found) if callable(found) else found
+    code = getattr(found, "__code__", None)
+    return code if inspect.iscode(code) else None
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    stack = [code]
+    while stack:
+        one = stack.pop()
+        yield one
+        stack.extend(const for const in one.co_consts if inspect.iscode(const))
+
+
+def _names_a_sleep(code: CodeType) -> bool:
+    return "sleep" in code.co_names and "time" in (*code.co_names, *code.co_freevars)
+
+
+def _values(found: Any) -> Iterator[Any]:
+    """What the code of a function refers to by name."""
+    while isinstance(found, functools.partial):
+        yield from found.args
+        found = found.func
+    found = inspect.unwrap(found)
+    known = getattr(found, "__globals__", {})
+    for code in _nested(found.__code__):
+        yield from (known[name] for name in code.co_names if name in known)
+    for cell in getattr(found, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue  # Not bound yet, or not any more.
+
+
+def _refers_to_it(found: Any) -> bool:
+    codes = list(_nested(_code_of(found)))  # type: ignore[arg-type]  # it has code, as whoever calls has seen
+    for value in _values(found):
+        if value is real_sleep or value is time.sleep:
+            return True
+        if value is time and any("sleep" in code.co_names for code in codes):
+            return True
+    return False
+
+
+def _referred(found: Any) -> list[Any]:
+    if _code_of(found) is None:
+        return []
+    return [value for value in _values(found) if _code_of(value) is not None]
