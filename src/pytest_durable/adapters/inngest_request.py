@@ -117,14 +117,16 @@ class Request:
         """Make a request of a sync function, here, or on a thread of its own that others do not wait for."""
         self.read = read
         if aside:
-            self.worker = Worker(lambda: self.context.run(call), lambda: self._in_request(None), Lost)
+            self.worker = Worker(lambda: self.context.run(call), lambda: self._in_request(None), Lost, ends_the_test)
             return self._turn_aside()
         response: Any = None
         try:
             with self._in_request(None):
                 response = self.context.run(call)
-        except (Exception, Lost) as error:  # noqa: BLE001 - whatever leaves the SDK is a crash of its server
-            response = error
+        except BaseException as error:
+            if ends_the_test(error):
+                raise
+            response = error  # Whatever leaves the SDK is a crash of its server.
         return self._at(self.ended_at, lambda: self._reply(response, read))
 
     def _turn_aside(self) -> Reply | Suspended:
@@ -164,6 +166,9 @@ class Request:
             if self.lost is None:
                 error = asyncio.CancelledError() if task.cancelled() else task.exception()
                 response = error if error is not None else task.result()
+                if error is not None and ends_the_test(error):
+                    self.close()
+                    raise error
             return self._at(self.ended_at, lambda: self._replied(response))
         due = loop.next_timer()
         self.turns += 1
@@ -319,21 +324,36 @@ class Request:
 
     def _surrounded(self, key: str, step_id: str, index: int, handler: Any) -> Any:
 
-        async def attempt(*args: Any) -> Any:
-            entry = self._begin(key, step_id, index, handler, args)
-            if self._intervenes:
-                result = self._intervened(entry)
-                if result.elapsed:
-                    await asyncio.sleep(result.elapsed / SECOND)
-                return self._outcome(entry, result)
-            self._step_begins(entry, handler)
+        async def goes_on(value: Awaitable[Any]) -> Any:
             try:
-                value = handler(*args)
-                return await value if inspect.isawaitable(value) else value
+                return await value
             finally:
                 self._step_ends()
 
-        return attempt
+        async def intervened(entry: Entry) -> Any:
+            result = self._intervened(entry)
+            if result.elapsed:
+                await asyncio.sleep(result.elapsed / SECOND)
+            return self._outcome(entry, result)
+
+        def attempt(*args: Any) -> Any:
+            entry = self._begin(key, step_id, index, handler, args)
+            if self._intervenes:
+                return intervened(entry)
+            self._step_begins(entry, handler)
+            goes = False
+            try:
+                value = handler(*args)
+                goes = inspect.isawaitable(value)
+            finally:
+                if not goes:
+                    self._step_ends()
+            return goes_on(value) if goes else value
+
+        async def awaited(*args: Any) -> Any:
+            return await attempt(*args)
+
+        return awaited if inspect.iscoroutinefunction(handler) else attempt
 
     def _surrounded_sync(self, key: str, step_id: str, index: int, handler: Any) -> Any:
 
@@ -453,6 +473,13 @@ class InRequest:
         request.ended_at = clock.micros
         if clock.micros != request.world.now:
             clock.show(request.world.now)
+
+
+def ends_the_test(error: BaseException) -> bool:
+    """Whether an exception is meant for whoever runs the tests: an interrupt, an exit, an outcome of pytest."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return True
+    return any(kind.__module__ == "_pytest.outcomes" for kind in type(error).__mro__)
 
 
 def in_sdk(error: BaseException) -> BaseException:

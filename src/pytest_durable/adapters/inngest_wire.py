@@ -133,7 +133,7 @@ class Decoder:
 
     def _error(self, response: Any, exception: BaseException | None) -> Reply:
         body = response.body if isinstance(response.body, dict) else {"message": str(response.body)}
-        body = json.loads(json.dumps(body))
+        body = json.loads(canonical_text(body))
         final = bool(response.no_retry)
         reason = "NonRetriableError" if final else f"invalid status code: {response.status_code}"
         name, message = str(body.get("name") or UNKNOWN_NAME), str(body.get("message") or reason)
@@ -164,10 +164,10 @@ class Decoder:
         if kind == "StepRun":
             return Report(made, Result(VALUE, canonical(op.get("data"))))
         if kind in {"StepError", "StepFailed"}:
-            body = op.get("error") or {}
+            body = json.loads(canonical_text(op.get("error") or {}))
             failure = Failure(
                 str(body.get("name") or UNKNOWN_NAME), str(body.get("message") or ""), stack=body.get("stack"),
-                data=json.loads(json.dumps(body)), exception=error,
+                data=body, exception=error,
             )  # fmt: skip
             return Report(made, Result(ERROR, failure), final=final or kind == "StepFailed")
         return Report(made)

@@ -34,14 +34,20 @@ class Worker:
         call: makes the request.
         inside: a context manager in which the code of the request runs; it is left for as long as the request sleeps.
         lost: what ends a request that nobody waits for any more.
+        goes_through: whether an exception is raised where the baton goes, too.
     """
 
     def __init__(
-        self, call: Callable[[], Any], inside: Callable[[], AbstractContextManager[Any]], lost: type[BaseException]
+        self,
+        call: Callable[[], Any],
+        inside: Callable[[], AbstractContextManager[Any]],
+        lost: type[BaseException],
+        goes_through: Callable[[BaseException], bool],
     ) -> None:
         self.call = call
         self.inside = inside
         self.lost = lost
+        self.goes_through = goes_through
         self.response: Any = None
         self.done = self.abandoned = False
         self._mine, self._theirs = threading.Semaphore(0), threading.Semaphore(0)
@@ -63,7 +69,7 @@ class Worker:
         finally:
             drive_from(before)
         response = self.response
-        if isinstance(response, BaseException) and not isinstance(response, (Exception, self.lost)):
+        if isinstance(response, BaseException) and self.goes_through(response):
             raise response
 
     def sleep(self) -> None:
@@ -91,7 +97,7 @@ class Worker:
                 self.response = self.call()
             finally:
                 self._leave()
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the baton goes
+        except BaseException as error:  # noqa: BLE001 - where the baton goes, it is a crash of the server, or raised again
             self.response = error
         self.done = True
         self._theirs.release()
