@@ -76,3 +76,14 @@ def test_an_outcome_of_pytest_reaches_the_test(is_async):
 
     with Simulation() as sim, pytest.raises(pytest.fail.Exception, match="seen"):
         sim.start(made(body if is_async else sync_body)).wait()
+
+
+def test_the_data_of_an_invocation_is_an_object():
+    """Anything else the server cannot read; its endless repetition is reported as the finding that it is."""
+
+    async def body(ctx):
+        await ctx.step.invoke_by_id("call", function_id="fn", data=[1])
+
+    run = ended(body)
+    assert (run.status, run.error.name) == ("failed", "UsageError")
+    assert "step 'call' of app-fn: the server cannot read [1]" in run.error.message

@@ -208,7 +208,11 @@ class Decoder:
             try:
                 refuses = bound_refusal(text, where, self.run.events[0], self.now // MILLISECOND)
             except ExpressionError as error:
-                return _endless(where, error)
+                return _endless(
+                    f"{where}: the server cannot fill the run's own event into the condition, and makes the request "
+                    f"again, for ever: {error}",
+                    error,
+                )
         return WaitForEvent(key, step_id, index, op["name"], timeout, refuses, text or "")
 
     def invoke(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
@@ -216,6 +220,11 @@ class Decoder:
         opts = op["opts"]
         function_id, data, timeout = opts["function_id"], opts["payload"].get("data"), opts.get("timeout")
         wired = json.loads(canonical_text(data or {}))
+        if not isinstance(wired, dict):
+            return _endless(
+                f"step '{key}' of {self.run.spec.id}: the server cannot read {data!r} as the data of an event, which "
+                "is an object, and makes the request again, for ever; pass a dict"
+            )
         length = None if timeout is None else length_of(timeout)
         return Invoke(key, step_id, index, function_id, self.known.get(function_id), wired, length)
 
@@ -257,13 +266,9 @@ def length_of(text: str) -> int:
     return sum(int(number) * UNITS[unit] for number, unit in _PART.findall(text))
 
 
-def _endless(where: str, error: ExpressionError) -> Failure:
-    message = (
-        f"{where}: the server cannot fill the run's own event into the condition, and makes the request again, for "
-        f"ever: {error}"
-    )
+def _endless(message: str, cause: BaseException | None = None) -> Failure:
     finding = UsageError(message)
-    finding.__cause__ = error
+    finding.__cause__ = cause
     return Failure("UsageError", message, kind="endless", exception=finding)
 
 
