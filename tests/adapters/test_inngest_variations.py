@@ -87,3 +87,53 @@ def test_the_data_of_an_invocation_is_an_object():
     run = ended(body)
     assert (run.status, run.error.name) == ("failed", "UsageError")
     assert "step 'call' of app-fn: the server cannot read [1]" in run.error.message
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"name": ""}, "event name is empty"),
+        ({"name": "Inngest/x"}, "event name is reserved for internal use: Inngest/x"),
+        ({"name": "x", "ts": 1}, "timestamp is before Jan 1, 1980"),
+        ({"name": "x", "ts": 9_999_999_999_999}, "timestamp is after Jan 1, 2100"),
+    ],
+)
+def test_events_that_the_server_refuses_are_refused_in_its_words(event, message):
+    """What stands before the refused event in a list has arrived, once for each attempt; what stands behind has not."""
+    heard = []
+
+    class Spy(inngest.Middleware):
+        async def after_send_events(self, result):
+            heard.append((result.error, len(result.ids)))
+
+    async def body(ctx):
+        events = [inngest.Event(name="first"), inngest.Event(**event), inngest.Event(name="last")]
+        await ctx.step.send_event("send", events)
+
+    with Simulation() as sim:
+        run = sim.start(made(body, retries=1, middleware=[Spy]))
+        sim.run_until_idle()
+        names = [one.name for one in sim.events if not one.name.startswith("inngest/")]
+    assert (run.error.name, run.error.message) == ("SendEventsError", message)
+    assert names == ["first", "first"]
+    assert heard == [(message, 1)] * 2
+
+
+def test_what_is_no_event_fails_as_in_the_sdk():
+    """A dict is no event: the SDK fails where it makes its request, and so it does here."""
+
+    async def body(ctx):
+        await ctx.step.send_event("send", [{"name": "x"}])
+
+    run = ended(body, retries=0)
+    assert (run.error.name, run.error.message) == ("AttributeError", "'dict' object has no attribute 'to_dict'")
+
+
+def test_a_step_may_have_an_empty_id():
+    """An empty id is an id like any other."""
+
+    async def body(ctx):
+        return [await ctx.step.run("", lambda: 1), await ctx.step.run("", lambda: 2), await ctx.step.sleep("", 1000)]
+
+    run = ended(body)
+    assert (run.result, list(run.steps)) == ([1, 2, None], ["", ":1", ":2"])

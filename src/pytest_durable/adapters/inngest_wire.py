@@ -256,7 +256,7 @@ READERS: dict[str, Callable[[Decoder, dict[str, Any], str, str, int], Command | 
 def key_of(op: dict[str, Any]) -> tuple[str, str, int]:
     """The key, the id and the index of the step that an operation is about."""
     userland = op.get("userland") or {}
-    step_id = str(userland.get("id") or op.get("displayName") or op["id"])
+    step_id = str(userland["id"] if "id" in userland else op.get("displayName") or op["id"])
     index = userland.get("index") or 0
     return (f"{step_id}:{index}" if index else step_id), step_id, index
 
