@@ -137,3 +137,26 @@ def test_a_step_may_have_an_empty_id():
 
     run = ended(body)
     assert (run.result, list(run.steps)) == ([1, 2, None], ["", ":1", ":2"])
+
+
+def test_a_response_of_more_than_eight_megabytes_is_not_read():
+    """It is made again like any failed request, and the run fails in the end with the size and the remedy."""
+
+    async def body(ctx):
+        return "x" * (8 * 2**20)
+
+    run = ended(body, retries=1)
+    assert (run.status, run.error.name, run.invocations) == ("failed", "Error", 2)
+    assert "Your function's response body exceeds the maximum size limit" in run.error.message
+    assert "return a reference" in str(run.error.exception)
+
+
+def test_the_data_of_an_invocation_may_have_four_megabytes():
+    """More is refused before anything is invoked; the request is made again, and the run fails in the end."""
+
+    async def body(ctx):
+        await ctx.step.invoke_by_id("call", function_id="fn", data={"x": "x" * 4 * 2**20})
+
+    run = ended(body, retries=1)
+    assert (run.status, run.error.name, run.invocations) == ("failed", "Error", 2)
+    assert "step input size is greater than the limit" in run.error.message

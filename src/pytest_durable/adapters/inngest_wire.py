@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
+from .._core import wire
 from .._core.canonical import NotJSONError, canonical, canonical_text
 from .._core.commands import (
     EXECUTED,
@@ -23,7 +24,7 @@ from .._core.commands import (
     Sleep,
     WaitForEvent,
 )
-from .._core.errors import ExpressionError, LimitError, RetryAfterError, UsageError
+from .._core.errors import ExpressionError, LimitError, RetryAfterError, StepSizeError, UsageError
 from .._core.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, WEEK, instant
 from .._core.remote import server_failure
 from .._core.results import ERROR, VALUE, Result
@@ -34,12 +35,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .._core.runs import Entry, FunctionSpec, Refusal, RunState
+    from .._core.wire import Stored
 
 DONE, STEPS = 200, 206
 UNITS = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
 _PART = re.compile(r"(\d+)([wdhms])")
 
 UNKNOWN_NAME = "Error"
+
+RESPONSE_BYTES = 8 * 2**20
+"""How much of a response the server reads."""
+
+INPUT_TOO_LARGE = "error validating generator opcode InvokeFunction: step input size is greater than the limit"
 
 
 def hashed(key: str) -> str:
@@ -125,11 +132,23 @@ class Decoder:
             return self._steps(response, errors)
         if response.status_code == DONE:
             try:
-                return Reply(result=canonical(response.body))
+                result = canonical(response.body)
             except NotJSONError:
                 # No JSON, so the server takes it for text.
-                return Reply(result=(json.dumps(response.body), None))
+                result = (json.dumps(response.body), None)
+            return self._too_large(result) or Reply(result=result)
         return self._error(response, errors[0] if errors else None)
+
+    def _too_large(self, result: Stored) -> Reply | None:
+        size = wire.size(result)
+        if size <= RESPONSE_BYTES:
+            return None
+        message = "Your function's response body exceeds the maximum size limit"
+        exception = LimitError(
+            f"{self.run.spec.id} returned {size:,} bytes of JSON; the server reads {RESPONSE_BYTES:,}. Store the data "
+            "elsewhere and return a reference to it"
+        )
+        return Reply(failure=server_failure("output_too_large", message, exception=exception))
 
     def _error(self, response: Any, exception: BaseException | None) -> Reply:
         body = response.body if isinstance(response.body, dict) else {"message": str(response.body)}
@@ -147,7 +166,7 @@ class Decoder:
                 error = errors[number] if number < len(errors) else None
                 found = self._report(op, error, final=bool(response.no_retry))
                 if isinstance(found, Failure):
-                    return Reply(failure=found, final=found.kind != "endless")
+                    return Reply(failure=found, final=found.kind != "endless" and found.reason != INPUT_TOO_LARGE)
                 reports.append(found)
         except NotJSONError as error:
             message = "error reading response: a NaN or an infinity is no JSON"
@@ -219,12 +238,15 @@ class Decoder:
         """An invocation of another function, by its id."""
         opts = op["opts"]
         function_id, data, timeout = opts["function_id"], opts["payload"].get("data"), opts.get("timeout")
-        wired = json.loads(canonical_text(data or {}))
+        text = canonical_text(data or {})
+        wired = json.loads(text)
         if not isinstance(wired, dict):
             return _endless(
                 f"step '{key}' of {self.run.spec.id}: the server cannot read {data!r} as the data of an event, which "
                 "is an object, and makes the request again, for ever; pass a dict"
             )
+        if wire.size((None, text)) > self.run.surroundings.limits.step_bytes:
+            return self._input_too_large(key, text)
         length = None if timeout is None else length_of(timeout)
         return Invoke(key, step_id, index, function_id, self.known.get(function_id), wired, length)
 
@@ -233,6 +255,13 @@ class Decoder:
         opts = op["opts"]
         request = {"url": opts.get("url") or "", "headers": opts.get("headers") or {}, "body": opts.get("body")}
         return Execute(key, step_id, index, INFER, None, (), request)
+
+    def _input_too_large(self, key: str, text: str) -> Failure:
+        exception = StepSizeError(
+            f"step '{key}' of {self.run.spec.id} invokes with {len(text):,} bytes of JSON; a step may be given "
+            f"{self.run.surroundings.limits.step_bytes:,}. Store the data elsewhere and pass a reference to it"
+        )
+        return server_failure("Error", INPUT_TOO_LARGE, text=INPUT_TOO_LARGE, exception=exception)
 
     def _too_long(self, key: str, message: str) -> Failure:
         exception = LimitError(f"step '{key}' of {self.run.spec.id}: {message}")
