@@ -160,3 +160,14 @@ def test_the_data_of_an_invocation_may_have_four_megabytes():
     run = ended(body, retries=1)
     assert (run.status, run.error.name, run.invocations) == ("failed", "Error", 2)
     assert "step input size is greater than the limit" in run.error.message
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(499, 0), (500, 0), (501, 1), (1500, 1), (1501, 2), (2500, 2)])
+def test_half_seconds_of_a_sleep_are_rounded_down(given, seconds):
+    """The server rounds what is left of a sleep, and on its way there a moment has passed."""
+
+    async def body(ctx):
+        await ctx.step.sleep("nap", given)
+
+    run = ended(body)
+    assert (run.ended_at - run.started_at).total_seconds() == seconds

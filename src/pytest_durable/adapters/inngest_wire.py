@@ -198,7 +198,8 @@ class Decoder:
     def sleep(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
         """A sleep, whose length the server rounds to whole seconds."""
         until = instant(op["name"], f"step '{key}' of {self.run.spec.id}")
-        length = max(0, (until - self.now + SECOND // 2) // SECOND * SECOND)
+        # The way to the server takes a moment, so that what is exactly half a second is less than that over there.
+        length = max(0, (until - self.now + SECOND // 2 - 1) // SECOND * SECOND)
         if length > self.longest:
             message = (
                 f'The sleep "{op["name"]}" ends more than one year in the future; sleeps may last at most one year.'
