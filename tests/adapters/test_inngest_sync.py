@@ -230,6 +230,22 @@ def helper():
 nap = time.sleep
 
 
+class Proxy:
+    """Fails as a proxy to a web request does outside of one, whatever it is asked."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+
+    __class__ = property(lambda self: self.anything)
+
+    def method(self):
+        time.sleep(1)
+
+
+proxy = Proxy()
+napping = Proxy.method.__get__(1)
+
+
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
@@ -240,6 +256,8 @@ nap = time.sleep
         (lambda ctx: [sorted(n, key=lambda _: time.sleep(n)) for n in ctx.events], True),
         (lambda ctx: ctx.step.sleep("nap", 1000), False),
         (lambda ctx: time.time(), False),
+        (lambda ctx: ctx.step.run("nap", napping), True),
+        (lambda ctx: proxy, False),
         (print, False),
     ],
 )

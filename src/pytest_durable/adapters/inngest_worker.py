@@ -8,9 +8,9 @@ connections to databases, works there.
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 import time
+from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..clock import drive_from, real_sleep
@@ -18,10 +18,12 @@ from ..clock import drive_from, real_sleep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from types import CodeType
 
 SCANNED = 1_000
 """How many pieces of code are looked at, at the most, to see whether a function sleeps."""
+
+FOLLOWED = (FunctionType, MethodType, functools.partial)
+"""What is looked into of what a function refers to."""
 
 ABANDONED_TURNS = 100
 """How often an abandoned request that goes on to sleep is told to end."""
@@ -114,27 +116,24 @@ class Worker:
 
 def sleeps(function: object) -> bool:
     """Whether a function, or one that its code refers to, calls ``time.sleep``."""
-    seen: set[int] = set()
     queue: list[Any] = [function]
+    seen: set[int] = set()
     for position, found in enumerate(queue):
         if position >= SCANNED:
             break
-        code = _code_of(found)
-        if code is None or id(code) in seen:
-            continue
-        seen.add(id(code))
-        if any(_names_a_sleep(one) for one in _nested(code)) or _refers_to_it(found):
-            return True
-        queue.extend(_referred(found))
+        # By its type alone: a proxy that is asked for more may wake up what stands behind it.
+        kind = type(found)
+        if kind is functools.partial:
+            queue.extend([found.func, *found.args])
+        elif kind is MethodType:
+            queue.append(found.__func__)
+        elif kind is FunctionType and id(found.__code__) not in seen:
+            seen.add(id(found.__code__))
+            values = list(_values(found))
+            if _calls_it(found, values):
+                return True
+            queue.extend(value for value in values if type(value) in FOLLOWED)
     return False
-
-
-def _code_of(found: Any) -> CodeType | None:
-    while isinstance(found, functools.partial):
-        found = found.func
-    found = inspect.unwrap(found) if callable(found) else found
-    code = getattr(found, "__code__", None)
-    return code if inspect.iscode(code) else None
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -142,40 +141,24 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
     while stack:
         one = stack.pop()
         yield one
-        stack.extend(const for const in one.co_consts if inspect.iscode(const))
+        stack.extend(const for const in one.co_consts if type(const) is CodeType)
 
 
-def _names_a_sleep(code: CodeType) -> bool:
-    return "sleep" in code.co_names and "time" in (*code.co_names, *code.co_freevars)
-
-
-def _values(found: Any) -> Iterator[Any]:
+def _values(function: FunctionType) -> Iterator[Any]:
     """What the code of a function refers to by name."""
-    while isinstance(found, functools.partial):
-        yield from found.args
-        found = found.func
-    found = inspect.unwrap(found)
-    known = getattr(found, "__globals__", {})
-    for code in _nested(found.__code__):
+    known = function.__globals__
+    for code in _nested(function.__code__):
         yield from (known[name] for name in code.co_names if name in known)
-    for cell in getattr(found, "__closure__", None) or ():
+    for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
         except ValueError:
             continue  # Not bound yet, or not any more.
 
 
-def _refers_to_it(found: Any) -> bool:
-    codes = list(_nested(_code_of(found)))  # type: ignore[arg-type]  # it has code, as whoever calls has seen
-    for value in _values(found):
-        if value is real_sleep or value is time.sleep:
-            return True
-        if value is time and any("sleep" in code.co_names for code in codes):
-            return True
-    return False
-
-
-def _referred(found: Any) -> list[Any]:
-    if _code_of(found) is None:
-        return []
-    return [value for value in _values(found) if _code_of(value) is not None]
+def _calls_it(function: FunctionType, values: list[Any]) -> bool:
+    codes = list(_nested(function.__code__))
+    if any("sleep" in code.co_names and "time" in (*code.co_names, *code.co_freevars) for code in codes):
+        return True
+    named = any("sleep" in code.co_names for code in codes)
+    return any(value is real_sleep or value is time.sleep or (named and value is time) for value in values)
