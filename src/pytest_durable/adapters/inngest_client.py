@@ -69,7 +69,8 @@ def _candidates(function: inngest.Function[Any]) -> list[inngest.Inngest]:
         *getattr(handler, "__globals__", {}).values(),
         *gc.get_referents(*getattr(handler, "__closure__", None) or ()),
     ]
-    return [one for one in [*near, *reversed(gc.get_objects())] if isinstance(one, inngest.Inngest)]
+    # By the type alone: a proxy that is asked for its class may wake up what stands behind it.
+    return [one for one in [*near, *reversed(gc.get_objects())] if issubclass(type(one), inngest.Inngest)]
 
 
 # -- where events go ---------------------------------------------------------------------------------------------------
