@@ -140,6 +140,8 @@ class Clock:
         """How long the step that is executed has slept, in microseconds; None outside any step."""
         self.receive: Callable[[Any], list[str]] | None = None
         """What takes the events that clients of an SDK send while this simulation is on top."""
+        self.block: Callable[[int], None] | None = None
+        """Who lets the code under way wait, where others go on meanwhile; None where it waits alone."""
 
     def show(self, micros: int) -> None:
         """Show an instant from now on."""
@@ -189,7 +191,7 @@ def virtual_sleep(seconds: float) -> None:
         msg = "sleep length must be non-negative"
         raise ValueError(msg)
     else:
-        clock.sleep(round(seconds * SECOND))
+        (clock.block or clock.sleep)(round(seconds * SECOND))
 
 
 def drive_from(thread: int) -> int:

@@ -14,6 +14,10 @@ PLAIN = 10**21
 """Doubles from this size on are written with an exponent, and read as fractions."""
 
 
+HALF = "\\ud"
+"""What the halves of surrogate pairs begin with in JSON."""
+
+
 class NotJSONError(ValueError):
     """NaN or an infinity: Python writes them, and nobody else reads them."""
 
@@ -26,7 +30,9 @@ def canonical(value: object) -> Stored:
         TypeError, ValueError: JSON cannot carry it at all.
     """
     kind = type(value)
-    if kind is str or value is None or kind is bool or (kind is int and -EXACT <= value <= EXACT):  # type: ignore[operator]  # an int
+    if kind is str:
+        return (_whole_characters(value), None)  # type: ignore[arg-type]  # a string
+    if value is None or kind is bool or (kind is int and -EXACT <= value <= EXACT):  # type: ignore[operator]  # an int
         return (value, None)
     parsed = _read(json.dumps(value))
     if isinstance(parsed, (dict, list)):
@@ -43,7 +49,17 @@ def canonical_text(value: object) -> str:
     return json.dumps(_read(json.dumps(value)), sort_keys=True)
 
 
+def _whole_characters(text: str) -> str:
+    """A string as the server reads it: halves of surrogate pairs are no characters, and replaced."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _read(text: str) -> Any:
+    if HALF in text:
+        text = json.dumps(json.loads(text), ensure_ascii=False)
+        text = json.dumps(json.loads(_whole_characters(text)))
     return json.loads(text, parse_float=_double, parse_int=_whole, parse_constant=_refuse)
 
 

@@ -25,6 +25,7 @@ from ..invocation import divergence
 from . import inngest_client
 from .inngest_request import CURRENT, Request
 from .inngest_wire import Decoder, Memo, hashed
+from .inngest_worker import sleeps
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -69,7 +70,7 @@ def spec_for(function: object) -> FunctionSpec | None:
     wire = config.main.to_dict()
     if isinstance(wire, Exception):
         raise _refused(function, wire) from wire
-    host = InngestHost(function, inngest_client.client_of(function), function.id)
+    host = InngestHost(function, inngest_client.client_of(function), function.id, function._handler)  # noqa: SLF001 - the SDK offers no other way to it
     spec = _spec(function, config, wire, host)
     setattr(function, SPEC, spec)
     return spec
@@ -86,11 +87,11 @@ def _spec(function: inngest.Function[Any], config: Any, wire: dict[str, Any], ho
     where = f"function {fn_id!r}"
     on_failure = None
     if config.on_failure is not None:
-        failing = config.on_failure
+        failing, source = config.on_failure, function._opts.on_failure  # noqa: SLF001 - as above
         on_failure = FunctionSpec(
             failing.id,
-            InngestHost(function, host.client, failing.id),
-            source=function._opts.on_failure,  # noqa: SLF001 - the SDK offers no other way to it
+            InngestHost(function, host.client, failing.id, source),
+            source=source,
             retries=0,
             triggers=[_trigger(one, failing.id) for one in failing.triggers],
             app=host.client.app_id,
@@ -165,12 +166,14 @@ class Observed:
 class InngestHost:
     """Executes one function of the SDK, or its ``on_failure``."""
 
-    def __init__(self, function: inngest.Function[Any], client: inngest.Inngest, fn_id: str) -> None:
+    def __init__(self, function: inngest.Function[Any], client: inngest.Inngest, fn_id: str, source: object) -> None:
         self.function = function
         self.client = client
         self.fn_id = fn_id
         self.is_async = function.is_handler_async
         """Whether the handler is a coroutine function; that of ``on_failure`` is of the same kind."""
+        self.sleeps = not self.is_async and sleeps(source)
+        """Whether others go on while a request of it sleeps; those of async functions always let them."""
         self._handler: comm_lib.CommHandler | None = None
 
     @property
@@ -270,7 +273,8 @@ class InngestHost:
 
         if self.is_async:
             return request.run_async(self.handler.post(asked), read), request
-        return request.run_sync(lambda: self.handler.post_sync(asked), read), request
+        aside = self.sleeps and not probing
+        return request.run_sync(lambda: self.handler.post_sync(asked), read, aside=aside), request
 
     @staticmethod
     def _forgotten(run: RunState, left: Container[str], reply: Reply) -> BaseException | None:

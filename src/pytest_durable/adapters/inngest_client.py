@@ -17,6 +17,7 @@ from inngest._internal import errors, middleware_lib
 
 from .._core.errors import LimitError, UsageError
 from ..clock import inbox
+from ..events import FIRST_TS, LAST_TS, RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,8 @@ def _candidates(function: inngest.Function[Any]) -> list[inngest.Inngest]:
         *getattr(handler, "__globals__", {}).values(),
         *gc.get_referents(*getattr(handler, "__closure__", None) or ()),
     ]
-    return [one for one in [*near, *reversed(gc.get_objects())] if isinstance(one, inngest.Inngest)]
+    # By the type alone: a proxy that is asked for its class may wake up what stands behind it.
+    return [one for one in [*near, *reversed(gc.get_objects())] if issubclass(type(one), inngest.Inngest)]
 
 
 # -- where events go ---------------------------------------------------------------------------------------------------
@@ -83,12 +85,36 @@ def _middleware_of(client: inngest.Inngest) -> middleware_lib.MiddlewareManager:
     return middleware_lib.MiddlewareManager.from_client(client, **{k: v for k, v in options.items() if k in WANTED})
 
 
-def _received(events: list[inngest.Event], receive: Callable[[Any], list[str]]) -> list[str]:
+def _received(events: list[Any], receive: Callable[[Any], list[str]]) -> inngest.SendEventsResult:
+    """Hand events over as one request. What comes before an event that the server refuses has arrived by then."""
+    for event in events:
+        # As the SDK makes its request of them; with what is no event it fails in its own words.
+        _raise(event.to_dict())
+    refused = next((i for i, event in enumerate(events) if _refusal(event) is not None), len(events))
     try:
-        return receive(events)
+        ids = receive(events[:refused])
     except (UsageError, LimitError) as error:
-        # The server answers 400, of which the SDK makes this.
-        raise errors.SendEventsError(str(error), []) from error
+        return inngest.SendEventsResult(error=str(error), ids=[])
+    return inngest.SendEventsResult(error=_refusal(events[refused]) if refused < len(events) else None, ids=ids)
+
+
+def _refusal(event: inngest.Event) -> str | None:
+    """What the server answers to an event that it does not take, in its own words; None if it takes it."""
+    if not event.name:
+        return "event name is empty"
+    if event.name.lower().startswith(RESERVED):
+        return f"event name is reserved for internal use: {event.name}"
+    if event.ts and event.ts < FIRST_TS:
+        return "timestamp is before Jan 1, 1980"
+    if event.ts >= LAST_TS:
+        return "timestamp is after Jan 1, 2100"
+    return None
+
+
+def _ids(result: inngest.SendEventsResult) -> list[str]:
+    if result.error is not None:
+        raise errors.SendEventsError(result.error, result.ids)
+    return result.ids
 
 
 @functools.wraps(_send)
@@ -102,11 +128,11 @@ async def send(self: inngest.Inngest, events: Any, *, skip_middleware: bool = Fa
     if not skip_middleware:
         middleware = _middleware_of(self)
         _raise(await middleware.before_send_events(listed))
-    ids = _received(listed, receive)
+    result = _received(listed, receive)
     await asyncio.sleep(0)
     if middleware is not None:
-        _raise(await middleware.after_send_events(inngest.SendEventsResult(ids=ids)))
-    return ids
+        _raise(await middleware.after_send_events(result))
+    return _ids(result)
 
 
 @functools.wraps(_send_sync)
@@ -120,10 +146,10 @@ def send_sync(self: inngest.Inngest, events: Any, *, skip_middleware: bool = Fal
     if not skip_middleware:
         middleware = _middleware_of(self)
         _raise(middleware.before_send_events_sync(listed))
-    ids = _received(listed, receive)
+    result = _received(listed, receive)
     if middleware is not None:
-        _raise(middleware.after_send_events_sync(inngest.SendEventsResult(ids=ids)))
-    return ids
+        _raise(middleware.after_send_events_sync(result))
+    return _ids(result)
 
 
 def _raise(error: object) -> None:

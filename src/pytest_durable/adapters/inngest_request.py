@@ -25,6 +25,7 @@ from ..handlers import StepLoop
 from ..host import watched, watchers
 from ..loop import VirtualLoop
 from .inngest_clock import VirtualClock
+from .inngest_worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -41,6 +42,11 @@ OPS = {"Sleep": SLEEP, "WaitForEvent": WAIT, "InvokeFunction": INVOKE, "AIGatewa
 
 TURNS_PER_REQUEST = 10_000
 """How often a request may go to sleep before its end."""
+
+POLLS = (
+    f"{{}} has gone to sleep {TURNS_PER_REQUEST:,} times and does not end; it looks as if it polled for something. "
+    "Wait with ctx.step.wait_for_event, or sleep with ctx.step.sleep"
+)
 
 TURNS_BEHIND = 1_000
 """How many timers of forgotten tasks fire behind a response, until they are let go of."""
@@ -83,6 +89,9 @@ class Request:
     ended_at = 0
     watched: ExitStack | None = None
     probing = False
+    worker: Worker | None = None
+    wakes = 0
+    endless = False
 
     def __init__(self, run: RunState, known: Callable[[object], object]) -> None:
         surroundings = run.surroundings
@@ -104,15 +113,43 @@ class Request:
 
     # -- the course of a request --------------------------------------------------------------------------------------
 
-    def run_sync(self, call: Callable[[], Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
-        """Make a request of a sync function; what it sleeps, it blocks."""
+    def run_sync(self, call: Callable[[], Any], read: Callable[[Any], Reply], *, aside: bool) -> Reply | Suspended:
+        """Make a request of a sync function, here, or on a thread of its own that others do not wait for."""
+        self.read = read
+        if aside:
+            self.worker = Worker(lambda: self.context.run(call), lambda: self._in_request(None), Lost, ends_the_test)
+            return self._turn_aside()
         response: Any = None
         try:
             with self._in_request(None):
                 response = self.context.run(call)
-        except (Exception, Lost) as error:  # noqa: BLE001 - whatever leaves the SDK is a crash of its server
-            response = error
+        except BaseException as error:
+            if ends_the_test(error):
+                raise
+            response = error  # Whatever leaves the SDK is a crash of its server.
         return self._at(self.ended_at, lambda: self._reply(response, read))
+
+    def _turn_aside(self) -> Reply | Suspended:
+        worker = self.worker
+        assert worker is not None, "this is our bug: a turn without a worker"
+        worker.go()
+        if worker.done:
+            self.stage.under_way.pop(self, None)
+            return self._at(self.ended_at, lambda: self._reply(worker.response, self.read))
+        self.stage.under_way[self] = None
+        return Suspended(self.wakes, self._turn_aside)
+
+    def block(self, micros: int) -> None:
+        """The code of this sync request sleeps."""
+        self.turns += 1
+        if self.turns > TURNS_PER_REQUEST:
+            self.endless = True
+            raise Lost
+        if self.worker is None:
+            self.clock.sleep(micros)
+        else:
+            self.wakes = self.clock.micros + micros
+            self.worker.sleep()
 
     def run_async(self, coro: Awaitable[Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
         """Begin a request of an async function."""
@@ -129,6 +166,9 @@ class Request:
             if self.lost is None:
                 error = asyncio.CancelledError() if task.cancelled() else task.exception()
                 response = error if error is not None else task.result()
+                if error is not None and ends_the_test(error):
+                    self.close()
+                    raise error
             return self._at(self.ended_at, lambda: self._replied(response))
         due = loop.next_timer()
         self.turns += 1
@@ -138,10 +178,7 @@ class Request:
                 "their own tasks, asyncio.sleep and fakes, and nothing from outside"
             )
             if due is not None:
-                message = (
-                    f"{loop.where} has gone to sleep {TURNS_PER_REQUEST:,} times and does not end; it looks as if it "
-                    "polled for something. Wait with ctx.step.wait_for_event, or sleep with ctx.step.sleep"
-                )
+                message = POLLS.format(loop.where)
             self.close()
             return Reply(failure=self._failure(UsageError(message)), final=True)
         self.stage.under_way[self] = None
@@ -150,7 +187,7 @@ class Request:
     def close(self) -> None:
         """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
         self.stage.under_way.pop(self, None)
-        self.loop.abandon()
+        (self.worker or self.loop).abandon()
 
     def _run_ready(self) -> None:
         try:
@@ -199,6 +236,9 @@ class Request:
     def _reply(self, response: Any, read: Callable[[Any], Reply]) -> Reply:
         if self.lost is not None:
             return Reply([self.lost])
+        if self.endless:
+            error = UsageError(POLLS.format(f"a request of {self.run.spec.id}"))
+            return Reply(failure=self._failure(error), final=True)
         if isinstance(response, BaseException):
             message = "Your server returned HTTP 500 before the SDK responded."
             name = "Server returned a fatal error"
@@ -284,21 +324,36 @@ class Request:
 
     def _surrounded(self, key: str, step_id: str, index: int, handler: Any) -> Any:
 
-        async def attempt(*args: Any) -> Any:
-            entry = self._begin(key, step_id, index, handler, args)
-            if self._intervenes:
-                result = self._intervened(entry)
-                if result.elapsed:
-                    await asyncio.sleep(result.elapsed / SECOND)
-                return self._outcome(entry, result)
-            self._step_begins(entry, handler)
+        async def goes_on(value: Awaitable[Any]) -> Any:
             try:
-                value = handler(*args)
-                return await value if inspect.isawaitable(value) else value
+                return await value
             finally:
                 self._step_ends()
 
-        return attempt
+        async def intervened(entry: Entry) -> Any:
+            result = self._intervened(entry)
+            if result.elapsed:
+                await asyncio.sleep(result.elapsed / SECOND)
+            return self._outcome(entry, result)
+
+        def attempt(*args: Any) -> Any:
+            entry = self._begin(key, step_id, index, handler, args)
+            if self._intervenes:
+                return intervened(entry)
+            self._step_begins(entry, handler)
+            goes = False
+            try:
+                value = handler(*args)
+                goes = inspect.isawaitable(value)
+            finally:
+                if not goes:
+                    self._step_ends()
+            return goes_on(value) if goes else value
+
+        async def awaited(*args: Any) -> Any:
+            return await attempt(*args)
+
+        return awaited if inspect.iscoroutinefunction(handler) else attempt
 
     def _surrounded_sync(self, key: str, step_id: str, index: int, handler: Any) -> Any:
 
@@ -350,9 +405,12 @@ class Request:
         loop = events._get_running_loop()  # noqa: SLF001 - the step may run on a loop of its own, inside this one
         swap = _swap_current_task if loop is not None and asyncio.current_task(loop) is not None else None
         task = swap(loop, None) if swap is not None else None
+        # The handler runs in no time of its own: what it sleeps comes behind it.
+        block, self.clock.block = self.clock.block, None
         try:
             return self.stage.attempt(self.run, entry)  # type: ignore[no-any-return]
         finally:
+            self.clock.block = block
             if swap is not None:
                 swap(loop, task)
             self.clock.elapsed = 0
@@ -375,13 +433,13 @@ class Request:
     def sleep(self, micros: int) -> None:
         """Block for a while."""
         if micros:
-            self.clock.show(self.clock.micros + micros)
+            self.block(micros)
 
 
 class InRequest:
     """The code of a request runs: on its loop, in its time, and known to the ledger."""
 
-    __slots__ = ("before", "loop", "outer", "request", "sdk_clock")
+    __slots__ = ("before", "blocks", "loop", "outer", "request", "sdk_clock")
 
     def __init__(self, request: Request, loop: RequestLoop | None) -> None:
         self.request = request
@@ -392,6 +450,7 @@ class InRequest:
         request = self.request
         clock = request.clock
         self.before, clock.elapsed = clock.elapsed, 0
+        self.blocks, clock.block = clock.block, None if self.loop is not None else request.block
         if clock.kind != "time-machine":
             self.sdk_clock = VirtualClock(clock)
             self.sdk_clock.__enter__()
@@ -410,10 +469,17 @@ class InRequest:
         clock = request.clock
         request.executing, request.stage.executing = request.stage.executing, None
         events._set_running_loop(self.outer)  # noqa: SLF001 - as above
-        clock.elapsed = self.before
+        clock.elapsed, clock.block = self.before, self.blocks
         request.ended_at = clock.micros
         if clock.micros != request.world.now:
             clock.show(request.world.now)
+
+
+def ends_the_test(error: BaseException) -> bool:
+    """Whether an exception is meant for whoever runs the tests: an interrupt, an exit, an outcome of pytest."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return True
+    return any(kind.__module__ == "_pytest.outcomes" for kind in type(error).__mro__)
 
 
 def in_sdk(error: BaseException) -> BaseException:

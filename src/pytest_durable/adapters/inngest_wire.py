@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
+from .._core import wire
 from .._core.canonical import NotJSONError, canonical, canonical_text
 from .._core.commands import (
     EXECUTED,
@@ -23,7 +24,7 @@ from .._core.commands import (
     Sleep,
     WaitForEvent,
 )
-from .._core.errors import ExpressionError, LimitError, RetryAfterError, UsageError
+from .._core.errors import ExpressionError, LimitError, RetryAfterError, StepSizeError, UsageError
 from .._core.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, WEEK, instant
 from .._core.remote import server_failure
 from .._core.results import ERROR, VALUE, Result
@@ -34,12 +35,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .._core.runs import Entry, FunctionSpec, Refusal, RunState
+    from .._core.wire import Stored
 
 DONE, STEPS = 200, 206
 UNITS = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
 _PART = re.compile(r"(\d+)([wdhms])")
 
 UNKNOWN_NAME = "Error"
+
+RESPONSE_BYTES = 8 * 2**20
+"""How much of a response the server reads."""
+
+INPUT_TOO_LARGE = "error validating generator opcode InvokeFunction: step input size is greater than the limit"
 
 
 def hashed(key: str) -> str:
@@ -125,15 +132,27 @@ class Decoder:
             return self._steps(response, errors)
         if response.status_code == DONE:
             try:
-                return Reply(result=canonical(response.body))
+                result = canonical(response.body)
             except NotJSONError:
                 # No JSON, so the server takes it for text.
-                return Reply(result=(json.dumps(response.body), None))
+                result = (json.dumps(response.body), None)
+            return self._too_large(result) or Reply(result=result)
         return self._error(response, errors[0] if errors else None)
+
+    def _too_large(self, result: Stored) -> Reply | None:
+        size = wire.size(result)
+        if size <= RESPONSE_BYTES:
+            return None
+        message = "Your function's response body exceeds the maximum size limit"
+        exception = LimitError(
+            f"{self.run.spec.id} returned {size:,} bytes of JSON; the server reads {RESPONSE_BYTES:,}. Store the data "
+            "elsewhere and return a reference to it"
+        )
+        return Reply(failure=server_failure("output_too_large", message, exception=exception))
 
     def _error(self, response: Any, exception: BaseException | None) -> Reply:
         body = response.body if isinstance(response.body, dict) else {"message": str(response.body)}
-        body = json.loads(json.dumps(body))
+        body = json.loads(canonical_text(body))
         final = bool(response.no_retry)
         reason = "NonRetriableError" if final else f"invalid status code: {response.status_code}"
         name, message = str(body.get("name") or UNKNOWN_NAME), str(body.get("message") or reason)
@@ -147,7 +166,7 @@ class Decoder:
                 error = errors[number] if number < len(errors) else None
                 found = self._report(op, error, final=bool(response.no_retry))
                 if isinstance(found, Failure):
-                    return Reply(failure=found, final=found.kind != "endless")
+                    return Reply(failure=found, final=found.kind != "endless" and found.reason != INPUT_TOO_LARGE)
                 reports.append(found)
         except NotJSONError as error:
             message = "error reading response: a NaN or an infinity is no JSON"
@@ -164,10 +183,10 @@ class Decoder:
         if kind == "StepRun":
             return Report(made, Result(VALUE, canonical(op.get("data"))))
         if kind in {"StepError", "StepFailed"}:
-            body = op.get("error") or {}
+            body = json.loads(canonical_text(op.get("error") or {}))
             failure = Failure(
                 str(body.get("name") or UNKNOWN_NAME), str(body.get("message") or ""), stack=body.get("stack"),
-                data=json.loads(json.dumps(body)), exception=error,
+                data=body, exception=error,
             )  # fmt: skip
             return Report(made, Result(ERROR, failure), final=final or kind == "StepFailed")
         return Report(made)
@@ -179,7 +198,8 @@ class Decoder:
     def sleep(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
         """A sleep, whose length the server rounds to whole seconds."""
         until = instant(op["name"], f"step '{key}' of {self.run.spec.id}")
-        length = max(0, (until - self.now + SECOND // 2) // SECOND * SECOND)
+        # The way to the server takes a moment, so that what is exactly half a second is less than that over there.
+        length = max(0, (until - self.now + SECOND // 2 - 1) // SECOND * SECOND)
         if length > self.longest:
             message = (
                 f'The sleep "{op["name"]}" ends more than one year in the future; sleeps may last at most one year.'
@@ -208,14 +228,26 @@ class Decoder:
             try:
                 refuses = bound_refusal(text, where, self.run.events[0], self.now // MILLISECOND)
             except ExpressionError as error:
-                return _endless(where, error)
+                return _endless(
+                    f"{where}: the server cannot fill the run's own event into the condition, and makes the request "
+                    f"again, for ever: {error}",
+                    error,
+                )
         return WaitForEvent(key, step_id, index, op["name"], timeout, refuses, text or "")
 
     def invoke(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
         """An invocation of another function, by its id."""
         opts = op["opts"]
         function_id, data, timeout = opts["function_id"], opts["payload"].get("data"), opts.get("timeout")
-        wired = json.loads(canonical_text(data or {}))
+        text = canonical_text(data or {})
+        wired = json.loads(text)
+        if not isinstance(wired, dict):
+            return _endless(
+                f"step '{key}' of {self.run.spec.id}: the server cannot read {data!r} as the data of an event, which "
+                "is an object, and makes the request again, for ever; pass a dict"
+            )
+        if wire.size((None, text)) > self.run.surroundings.limits.step_bytes:
+            return self._input_too_large(key, text)
         length = None if timeout is None else length_of(timeout)
         return Invoke(key, step_id, index, function_id, self.known.get(function_id), wired, length)
 
@@ -224,6 +256,13 @@ class Decoder:
         opts = op["opts"]
         request = {"url": opts.get("url") or "", "headers": opts.get("headers") or {}, "body": opts.get("body")}
         return Execute(key, step_id, index, INFER, None, (), request)
+
+    def _input_too_large(self, key: str, text: str) -> Failure:
+        exception = StepSizeError(
+            f"step '{key}' of {self.run.spec.id} invokes with {len(text):,} bytes of JSON; a step may be given "
+            f"{self.run.surroundings.limits.step_bytes:,}. Store the data elsewhere and pass a reference to it"
+        )
+        return server_failure("Error", INPUT_TOO_LARGE, text=INPUT_TOO_LARGE, exception=exception)
 
     def _too_long(self, key: str, message: str) -> Failure:
         exception = LimitError(f"step '{key}' of {self.run.spec.id}: {message}")
@@ -247,7 +286,7 @@ READERS: dict[str, Callable[[Decoder, dict[str, Any], str, str, int], Command | 
 def key_of(op: dict[str, Any]) -> tuple[str, str, int]:
     """The key, the id and the index of the step that an operation is about."""
     userland = op.get("userland") or {}
-    step_id = str(userland.get("id") or op.get("displayName") or op["id"])
+    step_id = str(userland["id"] if "id" in userland else op.get("displayName") or op["id"])
     index = userland.get("index") or 0
     return (f"{step_id}:{index}" if index else step_id), step_id, index
 
@@ -257,13 +296,9 @@ def length_of(text: str) -> int:
     return sum(int(number) * UNITS[unit] for number, unit in _PART.findall(text))
 
 
-def _endless(where: str, error: ExpressionError) -> Failure:
-    message = (
-        f"{where}: the server cannot fill the run's own event into the condition, and makes the request again, for "
-        f"ever: {error}"
-    )
+def _endless(message: str, cause: BaseException | None = None) -> Failure:
     finding = UsageError(message)
-    finding.__cause__ = error
+    finding.__cause__ = cause
     return Failure("UsageError", message, kind="endless", exception=finding)
 
 
