@@ -138,6 +138,14 @@ def test_the_plugin_starts_light():
     assert sorted({name.partition(".")[0] for name in loaded} & HEAVY) == []
 
 
+def test_a_star_import_needs_no_extra():
+    """What ``from pytest_durable import *`` brings in works without Hypothesis and without any SDK."""
+    code = "import sys; sys.modules.update(dict.fromkeys(('hypothesis', 'inngest', 'freezegun')));"
+    code += "exec('from pytest_durable import *'); assert callable(durable_function), 'it brings in too little'"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 def test_no_lock_file_is_committed():
     """The tests run with what users resolve today, so no lock file is in the repository."""
     assert [name for name in committed() if LOCK_FILE.search(name)] == []

@@ -32,7 +32,8 @@ _WHERE = {
 _MODULES = ("checks", "faults", "strategies")
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
-__all__ = [*sorted(_HOME), *_MODULES]  # noqa: PLE0604 - the tables above hold text only
+# Without ``strategies``, which needs Hypothesis: a star import must not.
+__all__ = [*sorted(_HOME), "checks", "faults"]  # noqa: PLE0604 - the tables above hold text only
 
 if TYPE_CHECKING:
     from . import checks as checks
@@ -107,4 +108,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "strategies"]
