@@ -26,7 +26,6 @@ OPTIONS = {
 TURNS = pytest.StashKey["Turns"]()
 FAILED = pytest.StashKey[bool]()
 DECISIONS = pytest.StashKey[Any]()
-LEARNT = pytest.StashKey[bool]()
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

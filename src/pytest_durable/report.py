@@ -10,7 +10,7 @@ from ._core.instants import duration_text, instant_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._core.runs import Entry, Fact, RunState
+    from ._core.runs import Entry, RunState
 
 WIDEST = 60
 """How much of a value a timeline shows."""
@@ -92,8 +92,3 @@ def timelines(runs: Sequence[RunState], most: int = 20) -> str:
     )
     text = "\n".join(timeline(run) for run in shown)
     return text if len(shown) == len(runs) else f"{text}\n... and {len(runs) - len(shown)} more runs"
-
-
-def facts_text(facts: Sequence[Fact]) -> str:
-    """Facts, one a line."""
-    return "\n".join(f"{instant_text(at)} {what} {step} {short(rest)}" for at, what, step, rest in facts)

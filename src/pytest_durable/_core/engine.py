@@ -390,9 +390,8 @@ class Engine:
 
     def _record(self, run: RunState, entry: Entry, stored: Stored) -> None:
         entry.stored = stored
-        value, text = stored
-        output = value if text is None else wire.load(stored)
-        run.facts.append((self.world.now, "step.completed", entry.key, {"op": entry.op, "output": output}))
+        rest = {"op": entry.op, "output": wire.load(stored)}
+        run.facts.append((self.world.now, "step.completed", entry.key, rest))
         self._saved(run, entry)
 
     def save_failure(self, run: RunState, entry: Entry, failure: Failure) -> None:

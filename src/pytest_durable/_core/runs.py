@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .wire import Stored
 
 QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED = "queued", "running", "completed", "failed", "cancelled"
-ENDED = frozenset({COMPLETED, FAILED, CANCELLED})
 
 ERRORS: dict[str, type[StepError]] = {
     "step": StepError,
