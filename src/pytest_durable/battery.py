@@ -106,7 +106,7 @@ def outcome(run: Run) -> tuple[str, str, tuple[str, ...], bool]:
     might not have, they stood side by side, and one that is tried again ends behind its siblings.
     """
     steps = tuple(run.steps)
-    in_turn = steps == tuple(run._state.asked)  # noqa: SLF001 - checks look into the run
+    in_turn = steps == tuple(run._state.entries)  # noqa: SLF001 - checks look into the run
     return (str(run.status), run.error.name if run.error is not None else "", steps, in_turn)
 
 
@@ -156,10 +156,9 @@ def _difference(run: Run, limit: int, answer: Any, asked: int) -> str:
     if isinstance(answer, Raised) and isinstance(answer.error, NonDeterminismError):
         return str(answer.error)
     complete = limit == len(state.stack)
-    if complete and asked < len(state.asked):
-        return (
-            f"entered with all {limit} recorded steps, the body does not ask for '{list(state.asked)[asked]}' any more"
-        )
+    if complete and asked < len(state.entries):
+        lost = list(state.entries)[asked]
+        return f"entered with all {limit} recorded steps, the body does not ask for '{lost}' any more"
     if complete and isinstance(answer, Returned) and state.result is not None:
         recorded = run.result
         now = wire.copy(answer.value, f"the result of {run.function_id}")
@@ -262,7 +261,7 @@ def step_limits(subject: Subject) -> Verdict:
     largest = max(sizes, key=lambda key: sizes[key], default=None)
     big = f", the largest output {sizes[largest]:,} of {limits.step_bytes:,} bytes in '{largest}'" if largest else ""
     verdict.proved = (
-        f"{len(state.asked):,} of {limits.steps:,} steps{big}, {state.bytes:,} of {limits.run_bytes:,} bytes"
+        f"{len(state.entries):,} of {limits.steps:,} steps{big}, {state.bytes:,} of {limits.run_bytes:,} bytes"
     )
     return verdict
 
@@ -480,7 +479,7 @@ def id_stability(subject: Subject) -> Verdict:
 
         stage.attempt = remembered  # type: ignore[method-assign, assignment]
         again = subject.go(other)
-    had, has = list(run._state.asked), list(again._state.asked)  # noqa: SLF001 - as above
+    had, has = list(run._state.entries), list(again._state.entries)  # noqa: SLF001 - as above
     position = next((i for i, (one, two) in enumerate(zip(had, has, strict=False)) if one != two), None)
     if position is not None:
         source = source_of(run._state, had[position])  # noqa: SLF001 - as above

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
+from ._core.runs import NEVER, Entry
 from ._core.wire import parse
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ._core.commands import Command
     from ._core.limits import Limits
-    from ._core.runs import Entry, FunctionSpec, RunState, Source
+    from ._core.runs import FunctionSpec, RunState, Source
     from .loop import VirtualLoop
 
 HOME = str(Path(__file__).parent)
@@ -53,40 +54,35 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
     It hashes by its key, so that a set of steps has one order, and says so if it is awaited too late.
 
     Attributes:
-        entry: the recorded step, or None.
+        entry: the step.
         command: what is asked for, if the step is not recorded.
     """
 
-    __slots__ = ("_running", "command", "convert", "entry", "invocation", "key")
+    __slots__ = ("_running", "command", "convert", "entry", "invocation")
 
     def __init__(
         self,
         invocation: Invocation,
-        key: str,
-        entry: Entry | None,
+        entry: Entry,
         command: Command | None,
         convert: Callable[[Any], Any] | None,
     ) -> None:
         self.invocation = invocation
-        self.key = key
         self.entry = entry
         self.command = command
         self.convert = convert
-        invocation.unawaited[key] = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        invocation, command, key = self.invocation, self.command, self.key
-        entry: Any
+        invocation, command, entry = self.invocation, self.command, self.entry
         if invocation.phase is not BODY:
             self._too_late()
             yield None
-        invocation.unawaited.pop(key, None)
+        entry.awaited = invocation.number
         loop = invocation.loop
         if command is None:
-            entry = self.entry
             if loop is not None and (loop.made or loop.timers):
                 future = loop.create_future()
-                invocation.waiting[key] = future
+                invocation.waiting[entry.key] = future
                 yield from future
         else:
             invocation.calls.append(command)
@@ -95,12 +91,11 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
                 command.race = mode == "race"
             if loop is not None and (loop.made or loop.timers):
                 command.future = future = loop.create_future()
-                invocation.waiting[key] = future
+                invocation.waiting[entry.key] = future
                 yield from future
             else:
                 # The one place at which a body yields to the engine.
                 yield command
-            entry = invocation.run.entries[key]
         value, text = entry.stored
         if text is None and entry.failure is None and self.convert is None:
             # What ``answer`` does, in the common case.
@@ -130,7 +125,7 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
 
     def __hash__(self) -> int:
         # Not the hash of text, which differs from process to process.
-        return crc32(self.key.encode())
+        return crc32(self.entry.key.encode())
 
     def _too_late(self) -> None:
         invocation = self.invocation
@@ -142,7 +137,7 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
             raise GeneratorExit
         run = invocation.run
         msg = (
-            f"step '{self.key}' of {run.spec.id} is awaited outside the invocation that asked for it (the run "
+            f"step '{self.entry.key}' of {run.spec.id} is awaited outside the invocation that asked for it (the run "
             f"{run.status}); every step is awaited in the body"
         )
         raise UsageError(msg)
@@ -162,9 +157,10 @@ class Invocation:
     """The state of one entry into a body.
 
     Attributes:
+        number: of the invocation in its run; a check that enters the body has the number of the last one.
         limit: how many completed steps the body may see; None for all. A step that was planned is executed in an
             invocation that sees what the planning one saw.
-        memo: the recorded steps that it may see, by their keys.
+        horizon: the same as a place in the order of completion: earlier ones are seen.
         logged: how many lines the body has logged so far.
         loop: the event loop, from the moment at which the body uses asyncio.
         calls: the steps that the memo does not answer, in the order in which they were asked for.
@@ -177,19 +173,17 @@ class Invocation:
         "branch_name",
         "calls",
         "doom",
+        "horizon",
         "ignored",
         "interrupted",
         "last",
         "limit",
         "logged",
         "loop",
-        "memo",
+        "number",
         "phase",
         "position",
         "run",
-        "seen",
-        "unawaited",
-        "uses",
         "waiting",
     )
 
@@ -204,13 +198,11 @@ class Invocation:
         self.run = run
         self.limit = limit
         self.around = surroundings
+        self.number = run.invocations
+        self.horizon = NEVER if limit is None else limit
         self.branch = run.branches[""]
-        self.memo = run.memo if limit is None else {entry.key: entry for entry in run.stack[:limit]}
-        self.seen: dict[str, int] = {}
-        self.uses: dict[str, int] = {}
         self.calls: list[Command] = []
         self.waiting: dict[str, Any] = {}
-        self.unawaited: dict[str, None] = {}
 
     @property
     def limits(self) -> Limits:
@@ -228,55 +220,57 @@ class Invocation:
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
-    def claim(self, step_id: str, op: str) -> tuple[str, int, Entry | None]:
-        """The next use of a step id: its key, its index, and the recorded step if this invocation may see one.
+    def claim(self, step_id: str, op: str) -> Entry:
+        """The next step that the body asks for; whether it is recorded for this invocation, ``horizon`` tells.
 
         Raises:
             UsageError: no id, or the body is not running.
             StepLimitError: one step too many.
             NonDeterminismError: an earlier invocation asked for another step here.
         """
-        position, asked, seen = self.position, self.branch, self.seen
-        if self.phase is BODY and position < len(asked) and asked[position] == step_id and step_id not in seen:
-            # The common case: the first use of an id, as before.
-            self.position = position + 1
-            seen[step_id] = 1
-            if self.run.asked[step_id] != op:
-                self._diverge(position, step_id, op)
-            return step_id, 0, self.memo.get(step_id)
+        position, branch = self.position, self.branch
+        if position < len(branch) and self.phase is BODY:
+            entry = branch[position]
+            if entry.id == step_id and entry.op == op:
+                # As before, so with the same key as before.
+                self.position = position + 1
+                return entry
+        return self._claim_new(step_id, op)
+
+    def _claim_new(self, step_id: str, op: str) -> Entry:
         if self.phase is not BODY or type(step_id) is not str or not step_id:
             self._refuse(step_id)
-            return str(step_id), 0, None
-        self.position = position + 1
-        key, index = step_id, seen.get(step_id, 0)
-        if index:
-            key = f"{step_id}:{index}"
-            while key in seen:
-                index += 1
-                key = f"{step_id}:{index}"
-            seen[step_id] = index + 1
-            index = self.uses.get(step_id, 1)
-            self.uses[step_id] = index + 1
-        seen[key] = 1
-        if position == len(asked):
-            self._ask_new(key, op)
-        elif asked[position] != key or self.run.asked[key] != op:
-            self._diverge(position, key, op)
-        return key, index, self.memo.get(key)
-
-    def _ask_new(self, key: str, op: str) -> None:
-        run = self.run
-        if len(run.asked) >= self.around.limits.steps:
+            return Entry(str(step_id), str(step_id), 0, op, None)
+        run, branch, position = self.run, self.branch, self.position
+        if position < len(branch):
+            index = sum(entry.id == step_id for entry in branch[:position])
+            key = f"{step_id}:{index}" if index else step_id
+            raise self._doomed(divergence(run, branch[position].key, (key, op), caller()))
+        entries = run.entries
+        key, index = step_id, run.uses.get(step_id, 0)
+        run.uses[step_id] = index + 1
+        number = index
+        if number:
+            key = f"{step_id}:{number}"
+        while key in entries:
+            number += 1
+            key = f"{step_id}:{number}"
+        if len(entries) >= self.around.limits.steps:
             raise self._doomed(
                 StepLimitError(
-                    f"step '{key}' of {run.spec.id} is number {len(run.asked) + 1}; a run may have "
+                    f"step '{key}' of {run.spec.id} is number {len(entries) + 1}; a run may have "
                     f"{self.limits.steps:,} steps. Split the work into runs of their own with ctx.step.invoke or "
                     "ctx.step.send_event"
                 )
             )
-        run.asked[key] = op
-        run.sources[key] = caller()
-        self.branch.append(key)
+        recalled = run.recalled.get(key)
+        if recalled is not None and recalled.op == op:
+            entry = entries[key] = recalled
+        else:
+            entry = run.ask(key, step_id, index, op, caller())
+        branch.append(entry)
+        self.position = position + 1
+        return entry
 
     def _doomed(self, error: BaseException) -> Doomed:
         self.doom = error
@@ -305,9 +299,6 @@ class Invocation:
             )
         raise UsageError(msg)
 
-    def _diverge(self, position: int, key: str, op: str) -> None:
-        raise self._doomed(divergence(self.run, self.branch[position], (key, op), caller()))
-
     @contextmanager
     def in_branch(self, number: int, position: int) -> Iterator[None]:
         """Compare steps, for a while, with those of one branch of a sync group.
@@ -322,7 +313,7 @@ class Invocation:
             yield
             asked = self.branch
             if self.position < len(asked) and self.doom is None and self.limit is None:
-                raise self._doomed(divergence(self.run, asked[self.position], None, None))
+                raise self._doomed(divergence(self.run, asked[self.position].key, None, None))
         finally:
             self.branch, self.branch_name, self.position = outer
 
@@ -340,17 +331,17 @@ class Invocation:
             NonDeterminismError: one was not.
             UsageError: a step was created and never awaited.
         """
-        run = self.run
-        asked = self.branch
-        if self.position < len(asked):
-            raise divergence(run, asked[self.position], None, None)
+        run, branch = self.run, self.branch
+        if self.position < len(branch):
+            raise divergence(run, branch[self.position].key, None, None)
         if returned:
-            for key in self.unawaited:
-                msg = (
-                    f"step '{key}' of {run.spec.id} was created and is never awaited in this invocation, at "
-                    f"{source_of(run, key)}; write await ctx.step..., or gather it with others"
-                )
-                raise UsageError(msg)
+            for entry in branch:
+                if entry.awaited != self.number:
+                    msg = (
+                        f"step '{entry.key}' of {run.spec.id} was created and is never awaited in this invocation, at "
+                        f"{source_text(entry.source)}; write await ctx.step..., or gather it with others"
+                    )
+                    raise UsageError(msg)
 
     # -- answering ----------------------------------------------------------------------------------------------------
 
@@ -381,7 +372,8 @@ class Invocation:
 
 def caller() -> Source | None:
     """The first frame outside this package: where the author wrote the call."""
-    frame: types.FrameType | None = sys._getframe(2)  # noqa: SLF001 - the documented way to one's caller
+    # Ours are this function, the two that claim a step, and the method of the step API.
+    frame: types.FrameType | None = sys._getframe(4)  # noqa: SLF001 - the documented way to one's caller
     while frame is not None and frame.f_code.co_filename.startswith(HOME):
         frame = frame.f_back
     return (frame.f_code, frame.f_lineno) if frame is not None else None
@@ -402,13 +394,13 @@ def swallowed(run: RunState, command: Command) -> str:
 
 def source_of(run: RunState, key: str) -> str:
     """Where a step was asked for first."""
-    return source_text(run.sources.get(key))
+    return source_text(run.entries[key].source if key in run.entries else None)
 
 
 def divergence(run: RunState, key: str, now: tuple[str, str] | None, where: Source | None) -> NonDeterminismError:
     """The report of a body that does not ask for a step as before: both sequences side by side, and the lines."""
-    position = list(run.asked).index(key)
-    left = [f"{before} ({op})" for before, op in run.asked.items()]
+    position = list(run.entries).index(key)
+    left = [f"{entry.key} ({entry.op})" for entry in run.entries.values()]
     right = left[:position] + ([f"{now[0]} ({now[1]})"] if now else ["(the body ended)"])
     width = max(len(text) for text in [*left, "earlier invocation"])
     rows = [f"  {'earlier invocation':<{width}}   this invocation"]
@@ -417,7 +409,7 @@ def divergence(run: RunState, key: str, now: tuple[str, str] | None, where: Sour
         now_text = right[index] if index < len(right) else ""
         mark = "!" if index == position else " "
         rows.append(f"{mark} {before_text:<{width}}   {now_text}".rstrip())
-    source = run.sources.get(key)
+    source = run.entries[key].source
     places = [
         f"  asked for before at {source_text(source)}" if source else "",
         f"  asked for now at {source_text(where)}" if where else "",

@@ -61,20 +61,20 @@ class Commands:
     def _where(self, key: str) -> str:
         return f"step '{key}' of {self._invocation.run.spec.id}"
 
-    def _execute(self, key: str, step_id: str, index: int, op: str, handler: Any, args: Any, kwargs: Any) -> Execute:
+    def _execute(self, entry: Entry, handler: Any, args: Any, kwargs: Any) -> Execute:
         if not callable(handler):
             msg = (
-                f"{self._where(key)}: {handler!r} is not callable; give the function itself and its arguments, "
+                f"{self._where(entry.key)}: {handler!r} is not callable; give the function itself and its arguments, "
                 'as in ctx.step.run("charge", charge, order), not its result'
             )
             raise UsageError(msg)
-        return Execute(key, step_id, index, op, handler, args, kwargs)
+        return Execute(entry.key, entry.id, entry.index, entry.op, handler, args, kwargs)
 
-    def _sleep(self, key: str, step_id: str, index: int, length: Duration) -> Sleep:
-        return Sleep(key, step_id, index, duration(length, self._where(key)), None)
+    def _sleep(self, entry: Entry, length: Duration) -> Sleep:
+        return Sleep(entry.key, entry.id, entry.index, duration(length, self._where(entry.key)), None)
 
-    def _sleep_until(self, key: str, step_id: str, index: int, until: datetime | str) -> Sleep:
-        return Sleep(key, step_id, index, None, instant(until, self._where(key)))
+    def _sleep_until(self, entry: Entry, until: datetime | str) -> Sleep:
+        return Sleep(entry.key, entry.id, entry.index, None, instant(until, self._where(entry.key)))
 
     def _timeout(self, key: str, timeout: Any) -> int | None:
         if timeout is UNSET:
@@ -86,9 +86,9 @@ class Commands:
         return None if timeout is None else duration(timeout, f"{self._where(key)}: timeout")
 
     def _wait_for_event(
-        self, key: str, step_id: str, index: int, event: Any, timeout: Any, if_exp: str | None, match: str | None
+        self, entry: Entry, event: Any, timeout: Any, if_exp: str | None, match: str | None
     ) -> WaitForEvent:
-        where = self._where(key)
+        where = self._where(entry.key)
         if not isinstance(event, str) or not event:
             msg = f'{where}: event={event!r} is not the name of an event, such as "order/approved"'
             raise UsageError(msg)
@@ -103,49 +103,45 @@ class Commands:
         if condition is not None:
             invocation = self._invocation
             refuses = bound_refusal(condition, where, invocation.run.events[0], invocation.now // MILLISECOND)
-        return WaitForEvent(key, step_id, index, event, self._timeout(key, timeout), refuses, condition or "")
+        return WaitForEvent(
+            entry.key, entry.id, entry.index, event, self._timeout(entry.key, timeout), refuses, condition or ""
+        )
 
-    def _wait_for_signal(
-        self, key: str, step_id: str, index: int, signal: Any, timeout: Any, on_conflict: Any
-    ) -> WaitForSignal:
-        where = self._where(key)
+    def _wait_for_signal(self, entry: Entry, signal: Any, timeout: Any, on_conflict: Any) -> WaitForSignal:
+        where = self._where(entry.key)
         if not isinstance(signal, str) or not signal:
             msg = f"{where}: signal={signal!r} is not the name of a signal"
             raise UsageError(msg)
         if on_conflict not in {"replace", "fail"}:
             msg = f'{where}: on_conflict={on_conflict!r}; say "replace" or "fail"'
             raise UsageError(msg)
-        limit = self._timeout(key, timeout)
-        return WaitForSignal(key, step_id, index, signal, limit, replace=on_conflict == "replace")
+        limit = self._timeout(entry.key, timeout)
+        return WaitForSignal(entry.key, entry.id, entry.index, signal, limit, replace=on_conflict == "replace")
 
-    def _send(self, key: str, step_id: str, index: int, events: Any) -> Send:
+    def _send(self, entry: Entry, events: Any) -> Send:
         limits = self._invocation.limits
-        wires = outgoing_all(events, self._where(key), limits.event_bytes, limits.events_per_send)
-        return Send(key, step_id, index, wires)
+        wires = outgoing_all(events, self._where(entry.key), limits.event_bytes, limits.events_per_send)
+        return Send(entry.key, entry.id, entry.index, wires)
 
-    def _invoke(self, key: str, step_id: str, index: int, function: Any, data: Any, timeout: Any) -> Invoke:
-        where = self._where(key)
+    def _invoke(self, entry: Entry, function: Any, data: Any, timeout: Any) -> Invoke:
+        where = self._where(entry.key)
         if isinstance(function, str):
             msg = (
                 f"{where} invokes {function!r} by text, which is not supported; give the function itself, "
-                f"or write ctx.step.invoke_by_id({step_id!r}, function_id={function!r})"
+                f"or write ctx.step.invoke_by_id({entry.id!r}, function_id={function!r})"
             )
             raise UsageError(msg)
         spec = self._invocation.spec_of(function, where)
-        return self._invoke_spec(key, step_id, index, spec.id, spec, data, timeout)
+        return self._invoke_spec(entry, spec.id, spec, data, timeout)
 
-    def _invoke_by_id(
-        self, key: str, step_id: str, index: int, app_id: str | None, function_id: str, data: Any, timeout: Any
-    ) -> Invoke:
+    def _invoke_by_id(self, entry: Entry, app_id: str | None, function_id: str, data: Any, timeout: Any) -> Invoke:
         known = self._invocation.known
         full = f"{app_id}-{function_id}" if app_id else function_id
         spec = known.get(full) or (known.get(function_id) if not app_id else None)
-        return self._invoke_spec(key, step_id, index, full, spec, data, timeout)
+        return self._invoke_spec(entry, full, spec, data, timeout)
 
-    def _invoke_spec(
-        self, key: str, step_id: str, index: int, function_id: str, spec: Any, data: Any, timeout: Any
-    ) -> Invoke:
-        where = self._where(key)
+    def _invoke_spec(self, entry: Entry, function_id: str, spec: Any, data: Any, timeout: Any) -> Invoke:
+        where = self._where(entry.key)
         if data is not None and not isinstance(data, dict):
             msg = f"{where}: data={data!r} is a {type(data).__name__}; give a dict, which becomes the data of its event"
             raise UsageError(msg)
@@ -153,7 +149,7 @@ class Commands:
         if payload:
             payload = outgoing_all(Event("invoke", payload), where, self._invocation.limits.step_bytes, 1)[0]["data"]
         limit = None if timeout is None else duration(timeout, f"{where}: timeout")
-        return Invoke(key, step_id, index, function_id, spec, payload, limit)
+        return Invoke(entry.key, entry.id, entry.index, function_id, spec, payload, limit)
 
 
 def signal_or_none(value: Any) -> Signal | None:
@@ -169,6 +165,11 @@ def adapter_request(adapter: Any, body: Any) -> dict[str, Any]:
         return value() if callable(value) else value
 
     return {"url": part("url", ""), "headers": part("headers", {}), "body": body}
+
+
+def infer(entry: Entry, adapter: Any, body: Any) -> Execute:
+    """The command of ``ai.infer``."""
+    return Execute(entry.key, entry.id, entry.index, INFER, None, (), adapter_request(adapter, body))
 
 
 class Step(Commands):
@@ -193,27 +194,24 @@ class Step(Commands):
             UsageError: the id or the handler is wrong, or the call stands inside a step.
         """
         invocation = self._invocation
-        key, index, entry = invocation.claim(step_id, RUN)
-        if entry is not None:
-            return StepCoroutine(invocation, key, entry, None, None)
-        return StepCoroutine(
-            invocation, key, None, self._execute(key, step_id, index, RUN, handler, args, NO_NAMES), None
-        )
+        entry = invocation.claim(step_id, RUN)
+        if entry.order < invocation.horizon:
+            return StepCoroutine(invocation, entry, None, None)
+        return StepCoroutine(invocation, entry, self._execute(entry, handler, args, NO_NAMES), None)
 
-    def _take(
-        self, entry: Entry | None, key: str, make: Callable[[], Command], convert: Callable[[Any], Any] | None
-    ) -> Any:
-        return StepCoroutine(self._invocation, key, entry, None if entry is not None else make(), convert)
+    def _take(self, entry: Entry, make: Callable[..., Command], *wanted: Any, convert: Any = None) -> Any:
+        known = entry.order < self._invocation.horizon
+        return StepCoroutine(self._invocation, entry, None if known else make(entry, *wanted), convert)
 
     def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
         """Sleep for a timedelta, text such as "1h30m", or whole milliseconds."""
-        key, index, entry = self._invocation.claim(step_id, SLEEP)
-        return self._take(entry, key, lambda: self._sleep(key, step_id, index, duration), None)  # type: ignore[no-any-return]
+        entry = self._invocation.claim(step_id, SLEEP)
+        return self._take(entry, self._sleep, duration)  # type: ignore[no-any-return]
 
     def sleep_until(self, step_id: str, until: datetime | str) -> Coroutine[Any, Any, None]:
         """Sleep until an aware datetime or an ISO 8601 text; one in the past ends the sleep at once."""
-        key, index, entry = self._invocation.claim(step_id, SLEEP)
-        return self._take(entry, key, lambda: self._sleep_until(key, step_id, index, until), None)  # type: ignore[no-any-return]
+        entry = self._invocation.claim(step_id, SLEEP)
+        return self._take(entry, self._sleep_until, until)  # type: ignore[no-any-return]
 
     def wait_for_event(
         self,
@@ -233,9 +231,9 @@ class Step(Commands):
             if_exp: a CEL expression; ``event`` is the run's own event, ``async`` the one that arrives.
             match: a field that must be equal in both, such as "data.order_id".
         """
-        key, index, entry = self._invocation.claim(step_id, WAIT)
+        entry = self._invocation.claim(step_id, WAIT)
         return self._take(  # type: ignore[no-any-return]
-            entry, key, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
+            entry, self._wait_for_event, event, timeout, if_exp, match, convert=event_or_none
         )
 
     def wait_for_signal(
@@ -246,15 +244,15 @@ class Step(Commands):
         Raises:
             SignalConflictError: when awaited, if another run waits and ``on_conflict`` is "fail".
         """
-        key, index, entry = self._invocation.claim(step_id, SIGNAL)
+        entry = self._invocation.claim(step_id, SIGNAL)
         return self._take(  # type: ignore[no-any-return]
-            entry, key, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
+            entry, self._wait_for_signal, signal, timeout, on_conflict, convert=signal_or_none
         )
 
     def send_event(self, step_id: str, events: Event | Sequence[Event]) -> Coroutine[Any, Any, list[str]]:
         """Send one event or several, without waiting for what they start. Returns their ids."""
-        key, index, entry = self._invocation.claim(step_id, SEND)
-        return self._take(entry, key, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
+        entry = self._invocation.claim(step_id, SEND)
+        return self._take(entry, self._send, events)  # type: ignore[no-any-return]
 
     def invoke(
         self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
@@ -265,8 +263,8 @@ class Step(Commands):
             StepError: when awaited, if that run failed or was cancelled.
             InvokeTimeoutError: when awaited, if it did not end within the timeout; it runs on.
         """
-        key, index, entry = self._invocation.claim(step_id, INVOKE)
-        return self._take(entry, key, lambda: self._invoke(key, step_id, index, function, data, timeout), None)  # type: ignore[no-any-return]
+        entry = self._invocation.claim(step_id, INVOKE)
+        return self._take(entry, self._invoke, function, data, timeout)  # type: ignore[no-any-return]
 
     def invoke_by_id(
         self,
@@ -278,10 +276,8 @@ class Step(Commands):
         timeout: Duration | None = None,
     ) -> Coroutine[Any, Any, Any]:
         """As ``invoke``, for a registered function named by its id; one of another app must be scripted."""
-        key, index, entry = self._invocation.claim(step_id, INVOKE)
-        return self._take(  # type: ignore[no-any-return]
-            entry, key, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
-        )
+        entry = self._invocation.claim(step_id, INVOKE)
+        return self._take(entry, self._invoke_by_id, app_id, function_id, data, timeout)  # type: ignore[no-any-return]
 
 
 class AI:
@@ -293,20 +289,21 @@ class AI:
     def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call ``fn(*args, **kwargs)`` as a step."""
         invocation = self._invocation
-        key, index, entry = invocation.claim(step_id, RUN)
-        if entry is not None:
-            return StepCoroutine(invocation, key, entry, None, None)
-        command = Commands(invocation)._execute(key, step_id, index, RUN, fn, args, kwargs)  # noqa: SLF001 - the same API
-        return StepCoroutine(invocation, key, None, command, None)
+        entry = invocation.claim(step_id, RUN)
+        commands = Commands(invocation)
+        return StepCoroutine(
+            invocation,
+            entry,
+            None if entry.order < invocation.horizon else commands._execute(entry, fn, args, kwargs),  # noqa: SLF001 - the same API
+            None,
+        )
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Coroutine[Any, Any, Any]:
         """Ask a model through the server. In a test its answer is scripted: ``durable.step(id).returns(...)``."""
         invocation = self._invocation
-        key, index, entry = invocation.claim(step_id, INFER)
-        if entry is not None:
-            return StepCoroutine(invocation, key, entry, None, None)
-        request = adapter_request(adapter, body)
-        return StepCoroutine(invocation, key, None, Execute(key, step_id, index, INFER, None, (), request), None)
+        entry = invocation.claim(step_id, INFER)
+        known = entry.order < invocation.horizon
+        return StepCoroutine(invocation, entry, None if known else infer(entry, adapter, body), None)
 
 
 class Group:

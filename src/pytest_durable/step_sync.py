@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT, Execute
+from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT
 from .events import Event, Signal, event_or_none
 from .invocation import BODY, GROUP, LEAVING, Invocation, StepInterrupt
 from .step import (
@@ -16,8 +16,8 @@ from .step import (
     ParallelMode,
     T,
     Ts,
-    adapter_request,
     branches_of,
+    infer,
     mode_of,
     signal_or_none,
 )
@@ -39,14 +39,15 @@ class StepSync(Commands):
         """Calls of models."""
         return AISync(self)
 
-    def _take(self, entry: Entry | None, make: Callable[[], Command], convert: Callable[[Any], Any] | None) -> Any:
-        if entry is not None:
-            return self._invocation.answer(entry, convert)
-        command = make()
+    def _take(self, entry: Entry, make: Callable[..., Command], *wanted: Any, convert: Any = None) -> Any:
+        invocation = self._invocation
+        entry.awaited = invocation.number
+        if entry.order < invocation.horizon:
+            return invocation.answer(entry, convert)
+        command = make(entry, *wanted)
         if mode := GROUP.get():
             command.planned = True
             command.race = mode == "race"
-        invocation = self._invocation
         invocation.calls.append(command)
         invocation.interrupted = True
         invocation.phase = LEAVING
@@ -54,20 +55,20 @@ class StepSync(Commands):
 
     def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> T:
         """As ``Step.run``."""
-        key, index, entry = self._invocation.claim(step_id, RUN)
+        entry = self._invocation.claim(step_id, RUN)
         return self._take(  # type: ignore[no-any-return]  # what crossed JSON has the handler's type by its author's word
-            entry, lambda: self._execute(key, step_id, index, RUN, handler, args, NO_NAMES), None
+            entry, self._execute, handler, args, NO_NAMES
         )
 
     def sleep(self, step_id: str, duration: Duration) -> None:
         """As ``Step.sleep``."""
-        key, index, entry = self._invocation.claim(step_id, SLEEP)
-        self._take(entry, lambda: self._sleep(key, step_id, index, duration), None)
+        entry = self._invocation.claim(step_id, SLEEP)
+        self._take(entry, self._sleep, duration)
 
     def sleep_until(self, step_id: str, until: datetime | str) -> None:
         """As ``Step.sleep_until``."""
-        key, index, entry = self._invocation.claim(step_id, SLEEP)
-        self._take(entry, lambda: self._sleep_until(key, step_id, index, until), None)
+        entry = self._invocation.claim(step_id, SLEEP)
+        self._take(entry, self._sleep_until, until)
 
     def wait_for_event(
         self,
@@ -79,31 +80,31 @@ class StepSync(Commands):
         match: str | None = None,
     ) -> Event | None:
         """As ``Step.wait_for_event``."""
-        key, index, entry = self._invocation.claim(step_id, WAIT)
+        entry = self._invocation.claim(step_id, WAIT)
         return self._take(  # type: ignore[no-any-return]
-            entry, lambda: self._wait_for_event(key, step_id, index, event, timeout, if_exp, match), event_or_none
+            entry, self._wait_for_event, event, timeout, if_exp, match, convert=event_or_none
         )
 
     def wait_for_signal(
         self, step_id: str, *, signal: str, timeout: Duration | None = UNSET, on_conflict: str = UNSET
     ) -> Signal | None:
         """As ``Step.wait_for_signal``."""
-        key, index, entry = self._invocation.claim(step_id, SIGNAL)
+        entry = self._invocation.claim(step_id, SIGNAL)
         return self._take(  # type: ignore[no-any-return]
-            entry, lambda: self._wait_for_signal(key, step_id, index, signal, timeout, on_conflict), signal_or_none
+            entry, self._wait_for_signal, signal, timeout, on_conflict, convert=signal_or_none
         )
 
     def send_event(self, step_id: str, events: Event | Sequence[Event]) -> list[str]:
         """As ``Step.send_event``."""
-        key, index, entry = self._invocation.claim(step_id, SEND)
-        return self._take(entry, lambda: self._send(key, step_id, index, events), None)  # type: ignore[no-any-return]
+        entry = self._invocation.claim(step_id, SEND)
+        return self._take(entry, self._send, events)  # type: ignore[no-any-return]
 
     def invoke(
         self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
     ) -> Any:
         """As ``Step.invoke``."""
-        key, index, entry = self._invocation.claim(step_id, INVOKE)
-        return self._take(entry, lambda: self._invoke(key, step_id, index, function, data, timeout), None)
+        entry = self._invocation.claim(step_id, INVOKE)
+        return self._take(entry, self._invoke, function, data, timeout)
 
     def invoke_by_id(
         self,
@@ -115,10 +116,8 @@ class StepSync(Commands):
         timeout: Duration | None = None,
     ) -> Any:
         """As ``Step.invoke_by_id``."""
-        key, index, entry = self._invocation.claim(step_id, INVOKE)
-        return self._take(
-            entry, lambda: self._invoke_by_id(key, step_id, index, app_id, function_id, data, timeout), None
-        )
+        entry = self._invocation.claim(step_id, INVOKE)
+        return self._take(entry, self._invoke_by_id, app_id, function_id, data, timeout)
 
 
 class AISync:
@@ -129,18 +128,13 @@ class AISync:
 
     def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """As ``AI.wrap``."""
-        key, index, entry = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
-        return self._step._take(  # noqa: SLF001 - as above
-            entry,
-            lambda: self._step._execute(key, step_id, index, RUN, fn, args, kwargs),  # noqa: SLF001 - as above
-            None,
-        )
+        entry = self._step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
+        return self._step._take(entry, self._step._execute, fn, args, kwargs)  # noqa: SLF001 - as above
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Any:
         """As ``AI.infer``."""
-        key, index, entry = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - a part of the same API
-        request = adapter_request(adapter, body)
-        return self._step._take(entry, lambda: Execute(key, step_id, index, INFER, None, (), request), None)  # noqa: SLF001
+        entry = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - a part of the same API
+        return self._step._take(entry, infer, adapter, body)  # noqa: SLF001 - as above
 
 
 class GroupSync:

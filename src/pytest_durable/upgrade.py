@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import Command, Raised
+from ._core.commands import Raised
 from ._core.errors import DurabilityError
 from ._core.runs import Entry, Failure, RunState
 from .simulation import Simulation
@@ -35,7 +35,7 @@ def replay(function: Any, history: History) -> None:
         run, before = rebuilt(history, spec, simulation)
         with simulation.driving:
             answer, _ = spec.host.probe(run, len(run.stack))
-        now = list(run.asked.items())
+        now = [(entry.key, entry.op) for entry in run.entries.values()]
     lost = missing(before, now)
     if lost is not None:
         raise DurabilityError(_explain(history, [step for together in before for step in together], now, lost))
@@ -56,6 +56,7 @@ def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunSta
     run = RunState(history.run, spec, history.events, simulation.world.now)
     run.surroundings = simulation.engine.surroundings
     run.started_at = simulation.world.now
+    run.recalled = recalled = {}
     asked: list[list[tuple[str, str]]] = []
     before = ""
     for at, what, key, rest in history.facts:
@@ -63,9 +64,9 @@ def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunSta
             if before != "step.asked":
                 asked.append([])
             asked[-1].append((key, rest["op"]))
-            run.entries[key] = Entry(Command(key, rest["id"], rest["index"], rest["op"]))
+            recalled[key] = Entry(key, rest["id"], rest["index"], rest["op"], None)
         elif what in {"step.completed", "step.failed"}:
-            entry = run.entries[key]
+            entry = recalled[key]
             if what == "step.completed":
                 entry.stored = _stored(rest["output"])
             else:

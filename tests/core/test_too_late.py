@@ -271,7 +271,7 @@ def test_a_late_event_arrives_later_and_once():
 
 def test_a_step_that_a_worker_executes_is_under_way():
     """Of what a run waits for, a step that nobody else answers is said to be under way, and since when."""
-    entry = Entry(command("a"))
+    entry = Entry("a", "a", 0, RUN, None)
     assert Answers.describe_wait(entry, 0) == "'a' (run) has been under way from now"
     entry.started_at = 0
     assert Answers.describe_wait(entry, 3_600_000_000) == "'a' (run) has been under way since 1h"

@@ -90,7 +90,7 @@ class Answers:
         entry.timer = self.world.push(happening)
 
     def _begin_sleep(self, run: RunState, entry: Entry) -> None:
-        sleep: Sleep = entry.command  # type: ignore[assignment]  # the table of begin() pairs operation and command
+        sleep: Sleep = entry.command
         now = self.world.now
         until = now + sleep.length if sleep.length is not None else max(now, sleep.until or 0)
         if self._too_long(run, entry, until - now, "sleep"):
@@ -98,7 +98,7 @@ class Answers:
         self._due(run, entry, until, "wake", lambda: self.engine.save_stored(run, entry, (None, None)))
 
     def _begin_wait(self, run: RunState, entry: Entry) -> None:
-        wait: WaitForEvent = entry.command  # type: ignore[assignment]  # as above
+        wait: WaitForEvent = entry.command
         if wait.timeout is not None:
             if self._too_long(run, entry, wait.timeout, "timeout"):
                 return
@@ -110,7 +110,7 @@ class Answers:
         self.engine.stage.reached(run, entry)
 
     def _begin_signal(self, run: RunState, entry: Entry) -> None:
-        wait: WaitForSignal = entry.command  # type: ignore[assignment]  # as above
+        wait: WaitForSignal = entry.command
         self.world.touch(f"signal {wait.signal}", "w")
         holder = self.listeners.signals.get(wait.signal)
         if holder is not None and holder[1] is not entry and not wait.replace:
@@ -134,7 +134,7 @@ class Answers:
         self.engine.save_stored(run, entry, (None, None))
 
     def _begin_invoke(self, run: RunState, entry: Entry) -> None:
-        invoke: Invoke = entry.command  # type: ignore[assignment]  # as above
+        invoke: Invoke = entry.command
         if invoke.timeout is not None:
             at = self.world.now + invoke.timeout
             self._due(run, entry, at, "timeout", lambda: self._invoke_timeout(run, entry, invoke))

@@ -220,8 +220,8 @@ class Engine:
             message = f"the body of {run.spec.id} has set more than {self.limits.steps:,} timers; it waits in a loop"
             self.fail(run, self.failure_of(LimitError(message)))
             return
-        entry = Entry(Command(key, "timer", number, TIMER_OP))
-        run.entries[entry.key] = entry
+        entry = Entry(key, "timer", number, TIMER_OP, None)
+        entry.command = Command(key, "timer", number, TIMER_OP)
 
         def fire() -> None:
             self.world.touch(run.key, "w")
@@ -233,13 +233,11 @@ class Engine:
         run.timer = self.world.push(Happening(at, TIMER, "timer", run, str(number), fire, owner=run.due))
 
     def _entry(self, run: RunState, command: Command) -> Entry:
-        entry = run.entries.get(command.key)
-        if entry is None:
-            entry = run.entries[command.key] = Entry(command)
-            rest = {"op": command.op, "id": command.id, "index": command.index}
-            run.facts.append((self.world.now, "step.asked", command.key, rest))
-        else:
-            entry.command = command
+        entry = run.entries[command.key]
+        if entry.command is None:
+            rest = {"op": entry.op, "id": entry.id, "index": entry.index}
+            run.facts.append((self.world.now, "step.asked", entry.key, rest))
+        entry.command = command
         return entry
 
     def _returned(self, item: Item, value: object) -> None:

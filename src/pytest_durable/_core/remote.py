@@ -75,9 +75,9 @@ class Remote:
 
     def _entry(self, run: RunState, command: Command) -> Entry:
         if command.key not in run.entries:
-            run.asked[command.key] = command.op
             code = getattr(run.spec.source, "__code__", None)
-            run.sources[command.key] = (code, code.co_firstlineno) if code is not None else None
+            source = (code, code.co_firstlineno) if code is not None else None
+            run.ask(command.key, command.id, command.index, command.op, source)
         return self.engine._entry(run, command)  # noqa: SLF001 - the engine's other half
 
     def take(self, item: Item, answer: Reply | Suspended, since: int) -> None:

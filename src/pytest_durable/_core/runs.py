@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
 from .limits import DEFAULT_RETRIES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from .commands import Answer, Command
+    from .commands import Answer
     from .flow import Flow
     from .happenings import Happening
     from .wire import Stored
@@ -162,12 +162,24 @@ class Failure:
         return f"{self.name}: {self.message}" if self.message else self.name
 
 
+Source = tuple[CodeType, int]
+"""Where the author wrote a call: the code and the line."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+NEVER = 1 << 60
+"""Behind every place in the order of completion."""
+
+
 class Entry:
     """One step of a run, from the moment at which the body asked for it. Recorded (``done``), it is the memo.
 
     Attributes:
         stored: the recorded result, if it has one; ``failure`` otherwise.
-        order: its place in the order of completion, once it is done.
+        source: where the author wrote the call, if that is known.
+        command: what the body asks for; None until the body waits for it.
+        awaited: the number of the last invocation that awaited it.
+        order: its place in the order of completion; NEVER until it is done.
         visible: how many completed steps the body had seen when this step was planned.
         in_flight: planned, started or waiting, and not yet done.
         abandoned: the body waits for it no more.
@@ -179,6 +191,7 @@ class Entry:
     __slots__ = (
         "abandoned",
         "attempts",
+        "awaited",
         "command",
         "deaf",
         "done",
@@ -191,22 +204,25 @@ class Entry:
         "op",
         "order",
         "retry",
+        "source",
         "started_at",
         "stored",
         "timer",
         "visible",
     )  # fmt: skip
 
-    def __init__(self, command: Command) -> None:
-        self.key = command.key
-        self.id = command.id
-        self.index = command.index
-        self.op = command.op
-        self.command = command
+    def __init__(self, key: str, step_id: str, index: int, op: str, source: Source | None) -> None:
+        self.key = key
+        self.id = step_id
+        self.index = index
+        self.op = op
+        self.source = source
+        self.command: Any = None
         self.done = False
         self.in_flight = False
         self.attempts = 0
-        self.order = -1
+        self.awaited = -1
+        self.order = NEVER
         self.visible = 0
         self.stored: Stored = (None, None)
         self.deaf = False
@@ -218,10 +234,6 @@ class Entry:
         self.ended_at: int | None = None
 
 
-Source = tuple[CodeType, int]
-"""Where the author wrote a call: the code and the line."""
-
-
 Fact = tuple[int, str, str, Any]
 """When (microseconds), what, of which step ("" for the run itself), and the rest, which JSON can carry."""
 
@@ -229,17 +241,16 @@ Fact = tuple[int, str, str, Any]
 class RunState:
     """One run, from its trigger to its end.
 
-    Invariants: ``stack`` only grows and holds the steps in the order in which they were recorded. ``asked`` is the
-    order in which the body asked for its steps first. Every invocation must repeat the sequence of the one before,
-    before it may add to it: ``branches`` holds that of the body and of each branch of a sync group, which are entered
-    one by one.
-    ``memo`` finds the recorded steps of ``stack`` by their keys.
+    Invariants: ``stack`` only grows and holds the steps in the order in which they were recorded. ``entries`` holds
+    all steps by their keys, in the order in which the body asked for them first. Every invocation must repeat the
+    sequence of the one before, before it may add to it: ``branches`` holds that of the body and of each branch of a
+    sync group, which are entered one by one. So a step has its key from its first invocation, and ``uses`` counts the
+    ids on the way there. ``recalled`` holds the steps of a history, until the body asks for them.
     ``pending`` holds the steps that the run waits for; empty, it means that an invocation is due or under way.
     """
 
     __slots__ = (
         "_event_texts",
-        "asked",
         "attempt",
         "branches",
         "bytes",
@@ -257,15 +268,14 @@ class RunState:
         "key",
         "live",
         "logged",
-        "memo",
         "parent",
         "pending",
         "planning",
         "queued_at",
         "reason",
+        "recalled",
         "result",
         "sent",
-        "sources",
         "spec",
         "stack",
         "started_at",
@@ -273,6 +283,7 @@ class RunState:
         "surroundings",
         "ticket",
         "timer",
+        "uses",
     )
 
     def __init__(self, run_id: str, spec: FunctionSpec, events: list[dict[str, Any]], queued_at: int) -> None:
@@ -295,10 +306,9 @@ class RunState:
         self.executing = ""
         self.entries: dict[str, Entry] = {}
         self.stack: list[Entry] = []
-        self.memo: dict[str, Entry] = {}
-        self.asked: dict[str, str] = {}
-        self.sources: dict[str, Source | None] = {}
-        self.branches: dict[str, list[str]] = {"": []}
+        self.uses: dict[str, int] = {}
+        self.branches: dict[str, list[Entry]] = {"": []}
+        self.recalled: Mapping[str, Entry] = NOTHING
         self.pending: dict[str, Entry] = {}
         self.due: dict[Happening, None] = {}
         self.timer: Happening | None = None
@@ -315,6 +325,11 @@ class RunState:
         self.kept: Any = None
         """What the host keeps of the run from one request to the next."""
 
+    def ask(self, key: str, step_id: str, index: int, op: str, source: Source | None) -> Entry:
+        """A new step that the body asks for."""
+        entry = self.entries[key] = Entry(key, step_id, index, op, source)
+        return entry
+
     def record(self, entry: Entry, now: int) -> None:
         """Put a step that has its result into the memo."""
         entry.done = True
@@ -324,7 +339,6 @@ class RunState:
             entry.started_at = now
         entry.order = len(self.stack)
         self.stack.append(entry)
-        self.memo[entry.key] = entry
 
     @property
     def event_texts(self) -> list[str]:

@@ -233,7 +233,8 @@ class InngestHost:
         Returns:
             How it answers, and how many steps it asks for.
         """
-        clock, planning, known = run.surroundings.stage.clock, run.planning, list(run.asked.items())
+        clock, planning = run.surroundings.stage.clock, run.planning
+        known = [(entry.key, entry.op) for entry in run.entries.values()]
         shown, receive = clock.micros, clock.receive
         run.planning, clock.receive = True, lambda events: ["probe"] * len(events)
         try:
@@ -248,7 +249,8 @@ class InngestHost:
             clock.show(shown)
         assert isinstance(answer, Reply), "this is our bug: a probe that never ends"
         if not known:
-            run.asked = dict(request.asked)
+            for key, op in request.asked:
+                run.ask(key, key, 0, op, None)
         wrong = _difference(run, limit, known or request.asked, request.asked)
         return wrong or _plain(answer), len(request.asked)
 
@@ -301,12 +303,12 @@ def _difference(run: RunState, limit: int, before: list[tuple[str, str]], now: l
     """The first recorded step that is not asked for any more, or the first that nobody has asked for before."""
     asked = dict(now)
     for entry in run.stack[:limit]:
-        if entry.key not in asked and entry.key in run.asked:
+        if entry.key not in asked and entry.key in run.entries:
             return Raised(divergence(run, entry.key, None, None))
     known = dict(before)
     for position, (key, op) in enumerate(now):
         if known.get(key) != op and limit < len(run.stack):
-            return Raised(divergence(run, list(run.asked)[min(position, len(run.asked) - 1)], (key, op), None))
+            return Raised(divergence(run, list(run.entries)[min(position, len(run.entries) - 1)], (key, op), None))
     return None
 
 
