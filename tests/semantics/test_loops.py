@@ -155,21 +155,21 @@ def test_the_sum_of_many_steps(durable):
     assert (calls, run.invocations) == (list(range(200)), 201)
 
 
-def test_an_id_that_two_branches_of_a_sync_group_share_has_one_key_for_each():
+def test_an_id_that_two_branches_of_a_sync_group_share_has_one_key_for_each(durable):
     """A branch that comes to an id of its sibling later gets the next key, and both keep theirs in every invocation."""
     order = []
 
     @durable_function("sharing")
     def sharing(ctx):
         def longer():
-            ctx.step.run("a", lambda: None)
+            ctx.step.run("a", str)
             return ctx.step.run("b", lambda: order.append("longer") or "longer")
 
-        return list(
-            ctx.group.parallel([longer, lambda: ctx.step.run("b", lambda: order.append("shorter") or "shorter")])
-        )
+        def shorter():
+            return ctx.step.run("b", lambda: order.append("shorter") or "shorter")
 
-    with Simulation() as sim:
-        run = sim.start(sharing)
-        assert run.wait() == ["longer", "shorter"]
-        assert (order, list(run.steps)) == (["shorter", "longer"], ["a", "b", "b:1"])
+        return list(ctx.group.parallel([longer, shorter]))
+
+    run = durable.start(sharing)
+    assert run.wait() == ["longer", "shorter"]
+    assert (order, list(run.steps)) == (["shorter", "longer"], ["a", "b", "b:1"])
