@@ -74,14 +74,29 @@ class NativeHost:
     def __init__(self, body: Callable[..., Any]) -> None:
         self.body = body
         self.is_async = is_async(body)
+        self._loop: BodyLoop | None = None
 
     def invoke(self, run: RunState, target: Entry | None) -> Answer:
         """Enter the body from the top."""
         invocation = Invocation(run, target.visible if target is not None else None, run.surroundings)
         if not self.is_async:
             return self._judge(invocation, self._invoke_sync(run, invocation), target)
-        invocation.loop = loop = BodyLoop(invocation)  # type: ignore[abstract]  # what is not there refuses by name
-        return self._turn(run, invocation, Body(self.body(Context(invocation)), loop, invocation), target)
+        return self._turn(run, invocation, self._enter(invocation), target)
+
+    def _enter(self, invocation: Invocation) -> Body:
+        # A loop that the body before had no use for serves the next one; most bodies have none.
+        loop, self._loop = self._loop, None
+        if loop is None or loop.handles is not NOTHING:
+            loop = BodyLoop()  # type: ignore[abstract]  # what is not there refuses by name
+        loop.invocation = invocation
+        invocation.loop = loop
+        events._set_running_loop(loop)  # noqa: SLF001 - the body's loop runs while the body does
+        return Body(self.body(Context(invocation)), loop, invocation)
+
+    def _leave(self, body: Body) -> None:
+        body.close()
+        # It stays the running loop, as good a guard as any, until the next one runs.
+        self._loop = body.loop
 
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Enter the body with the first ``limit`` recorded steps as memo, for a check.
@@ -93,15 +108,12 @@ class NativeHost:
         if not self.is_async:
             answer = self._invoke_sync(run, invocation)
         else:
-            invocation.loop = loop = BodyLoop(invocation)  # type: ignore[abstract]  # as below
-            body = Body(self.body(Context(invocation)), loop, invocation)
-            events._set_running_loop(loop)  # noqa: SLF001 - the body's loop runs while the body does
+            body = self._enter(invocation)
             try:
                 body.run(None)
                 answer = body.answer()
             finally:
-                body.close()
-                events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+                self._leave(body)
         if invocation.doom is not None:
             answer = Raised(invocation.doom)
         return answer, invocation.position
@@ -117,6 +129,7 @@ class NativeHost:
         invocation = body.invocation
         invocation.phase = BODY
         invocation.calls.clear()
+        events._set_running_loop(body.loop)  # noqa: SLF001 - as above
         return self._turn(run, invocation, body, None)
 
     def drop(self, run: RunState) -> None:
@@ -129,13 +142,13 @@ class NativeHost:
     # -- async --------------------------------------------------------------------------------------------------------
 
     def _turn(self, run: RunState, invocation: Invocation, body: Body, target: Entry | None) -> Answer:
-        events._set_running_loop(body.loop)  # noqa: SLF001 - the body's loop runs while the body does
+        wanted = target.key if target is not None else None
         try:
             if watchers:
                 with watched():
-                    body.run(target.key if target is not None else None)
+                    body.run(wanted)
             else:
-                body.run(target.key if target is not None else None)
+                body.run(wanted)
             blocked = body.blocked
             if blocked is not None and target is None and body.is_plain():
                 # The common case: a sequential body at its next step, after asking for all that it asked for before.
@@ -146,8 +159,7 @@ class NativeHost:
                 invocation.phase = CLOSED
                 run.live = body
             else:
-                body.close()
-            events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+                self._leave(body)
 
     def _stays(self, run: RunState, body: Body, target: Entry | None) -> bool:
         """Whether a body can be left suspended, to go on in place."""
@@ -156,6 +168,7 @@ class NativeHost:
     # -- sync ---------------------------------------------------------------------------------------------------------
 
     def _invoke_sync(self, run: RunState, invocation: Invocation) -> Answer:
+        events._set_running_loop(GUARD)  # noqa: SLF001 - no loop runs in it
         try:
             with watched():
                 value = self.body(ContextSync(invocation))
@@ -198,24 +211,33 @@ class NativeHost:
 
 
 class BodyLoop(VirtualLoop):
-    """The loop of a body. Its time is the instant that the body has reached, so a replay sees the same times."""
+    """The loop of a body. Its time is the instant that the body has reached, so a replay sees the same times.
 
-    def __init__(self, invocation: Invocation) -> None:
-        # There is one for every request, so what the class above does is done here.
-        self.of = invocation.run.spec.id
-        self.bound = invocation.around.limits.callbacks_per_invocation
-        self.handles = self.timers = self.made = NOTHING
-        self.invocation = invocation
+    Attributes:
+        invocation: the invocation whose body is under way, or None.
+    """
+
+    invocation: Invocation | None = None
+
+    def __init__(self) -> None:
+        super().__init__("a step", 0)
 
     @property
     def where(self) -> str:
-        """The body of the function."""
-        return f"the body of {self.of}"
+        """The body of the function; or a step, whose handler finds the loop of the body that asked for it."""
+        return f"the body of {self.invocation.run.spec.id}" if self.invocation is not None else self.of
 
     def micros(self) -> int:
         """Microseconds from the start of the run to the instant that the body has reached."""
         invocation = self.invocation
+        if invocation is None:
+            return 0
         return invocation.logical_now() - (invocation.run.started_at or invocation.now)
+
+    def _open(self) -> None:
+        if self.handles is NOTHING and self.invocation is not None:
+            self.bound = self.invocation.around.limits.callbacks_per_invocation
+        super()._open()
 
 
 class Body:
@@ -408,7 +430,7 @@ class Body:
                 ZOMBIES.append(self.coro)
         invocation.phase = CLOSED
         # The two know each other; apart, neither has to wait for the garbage collector.
-        invocation.loop = None
+        invocation.loop = self.loop.invocation = None
 
     # -- what asyncio asks of the current task ------------------------------------------------------------------------
 

@@ -91,9 +91,9 @@ class Names:
     def deed(self, happening: Happening) -> str:
         """The name of the step that a request of a run has just executed; "" if it executed none, or not alone."""
         run: Any = happening.subject
-        if happening.kind not in {"start", "go on"} or not hasattr(run, "facts"):
+        if happening.kind not in {"start", "go on"} or not hasattr(run, "noted"):
             return ""
-        for _, what, step, _ in reversed(run.facts):
+        for _, what, step, _ in reversed(run.noted):
             if what in {"step.completed", "step.failed", "attempt.failed"}:
                 name = self._numbered(HAPPENING_NAMES["step"].format(detail=quoted(step), run=self.run(run)))
                 self.seen[name] = None

@@ -214,12 +214,12 @@ class Run:
             RunStuck: nothing can wake it; raised at once, with what it waits for.
         """
         state, simulation = self._state, self._simulation
-        known, since = len(state.facts), simulation.ticks
+        known, since = len(state.noted), simulation.ticks
 
         def over() -> bool:
             nonlocal known, since
-            if len(state.facts) != known:
-                known, since = len(state.facts), simulation.ticks
+            if len(state.noted) != known:
+                known, since = len(state.noted), simulation.ticks
             return state.ended_at is not None or simulation.ticks - since > IDLE_TICKS
 
         try:

@@ -7,7 +7,6 @@ from hashlib import blake2b
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _CROCKFORD for low in _CROCKFORD]
-_SHIFTS = (70, 60, 50, 40, 30, 20, 10, 0)
 
 
 def below(bound: int, seed: int, *who: object) -> int:
@@ -17,14 +16,12 @@ def below(bound: int, seed: int, *who: object) -> int:
 
 
 def ulid(milliseconds: int, seed: int, who: str) -> str:
-    """An identifier of the ULID form: 48 bits of time, then 80 bits of the hash.
+    """An identifier of the ULID form: 48 bits of time, then 64 bits of the hash in the 16 digits of its second half.
 
-    The 80 bits come from who asks, not from a counter: an identifier stays the same when other things happen in
-    another order, which is what lets one schedule be compared with the next.
+    They come from who asks, not from a counter: an identifier stays the same when other things happen in another
+    order, which is what lets one schedule be compared with the next. Hexadecimal digits are digits of a ULID too.
     """
-    digest = blake2b(f"{seed} {who}".encode(), digest_size=10).digest()
-    number = int.from_bytes(digest, "big")
-    return _time_part(milliseconds) + "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+    return _time_part(milliseconds) + blake2b(f"{seed} {who}".encode(), digest_size=8).hexdigest().upper()
 
 
 @lru_cache(maxsize=1024)

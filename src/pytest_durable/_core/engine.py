@@ -148,7 +148,7 @@ class Engine:
         if answer is None:
             run.invocations += 1
             who = target.key if target is not None else ""
-            run.facts.append((world.now, "request", who, {"attempt": item.attempt} if item.attempt else FIRST_ATTEMPT))
+            run.noted.append((world.now, "request", who, {"attempt": item.attempt} if item.attempt else FIRST_ATTEMPT))
             answer = host.invoke(run, target)
         if isinstance(answer, Asked):
             self._asked(item, answer)
@@ -235,8 +235,7 @@ class Engine:
     def _entry(self, run: RunState, command: Command) -> Entry:
         entry = run.entries[command.key]
         if entry.command is None:
-            rest = {"op": entry.op, "id": entry.id, "index": entry.index}
-            run.facts.append((self.world.now, "step.asked", entry.key, rest))
+            run.noted.append((self.world.now, "step.asked", entry.key, entry))
         entry.command = command
         return entry
 
@@ -388,8 +387,7 @@ class Engine:
 
     def _record(self, run: RunState, entry: Entry, stored: Stored) -> None:
         entry.stored = stored
-        rest = {"op": entry.op, "output": wire.load(stored)}
-        run.facts.append((self.world.now, "step.completed", entry.key, rest))
+        run.noted.append((self.world.now, "step.completed", entry.key, entry))
         self._saved(run, entry)
 
     def save_failure(self, run: RunState, entry: Entry, failure: Failure) -> None:
@@ -475,7 +473,7 @@ class Engine:
 
     def fact(self, run: RunState, what: str, step: str, rest: Any) -> None:
         """Add a fact to the history of a run."""
-        run.facts.append((self.world.now, what, step, rest))
+        run.noted.append((self.world.now, what, step, rest))
 
 
 def is_retriable(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
 from .limits import DEFAULT_RETRIES
+from .wire import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -233,9 +234,18 @@ class Entry:
         self.started_at: int | None = None
         self.ended_at: int | None = None
 
+    def told(self, what: str) -> dict[str, Any]:
+        """The rest of a fact of this step: of its being asked for, or of its result."""
+        if what == "step.asked":
+            return {"op": self.op, "id": self.id, "index": self.index}
+        return {"op": self.op, "output": load(self.stored)}
+
 
 Fact = tuple[int, str, str, Any]
 """When (microseconds), what, of which step ("" for the run itself), and the rest, which JSON can carry."""
+
+Noted = tuple[int, str, str, "dict[str, Any] | Entry"]
+"""A fact as it is noted down: in place of the rest, what it can be told from when somebody asks."""
 
 
 class RunState:
@@ -260,7 +270,6 @@ class RunState:
         "entries",
         "events",
         "executing",
-        "facts",
         "failure",
         "id",
         "invocations",
@@ -268,6 +277,7 @@ class RunState:
         "key",
         "live",
         "logged",
+        "noted",
         "parent",
         "pending",
         "planning",
@@ -312,7 +322,7 @@ class RunState:
         self.pending: dict[str, Entry] = {}
         self.due: dict[Happening, None] = {}
         self.timer: Happening | None = None
-        self.facts: list[Fact] = []
+        self.noted: list[Noted] = []
         self.sent: list[Any] = []
         self.parent: tuple[RunState, Entry] | None = None
         self.ticket: Any = None
@@ -339,6 +349,12 @@ class RunState:
             entry.started_at = now
         entry.order = len(self.stack)
         self.stack.append(entry)
+
+    @property
+    def facts(self) -> list[Fact]:
+        """The history so far."""
+        noted = self.noted
+        return [(at, what, key, rest.told(what) if isinstance(rest, Entry) else rest) for at, what, key, rest in noted]
 
     @property
     def event_texts(self) -> list[str]:

@@ -79,7 +79,7 @@ async def lock_ok(ctx: Context):
 def has_one_version(durable, upload, lock):
     durable.register(lock)
     durable.start(upload)
-    durable.send("software/seen.working", at=between("30s", "5m"))
+    durable.send("software/seen.working", at=between("10s", "5m"))
     durable.advance("10m")
     assert satellite.locked + satellite.reverted == 1
 
