@@ -128,6 +128,7 @@ class NativeHost:
         run.live = None
         invocation = body.invocation
         invocation.phase = BODY
+        invocation.direct = body.loop.handles is NOTHING
         invocation.calls.clear()
         events._set_running_loop(body.loop)  # noqa: SLF001 - as above
         return self._turn(run, invocation, body, None)
@@ -150,13 +151,15 @@ class NativeHost:
             else:
                 body.run(wanted)
             blocked = body.blocked
-            if blocked is not None and target is None and body.is_plain():
+            direct = blocked is not None and target is None and invocation.direct
+            if direct and invocation.position == len(invocation.branch) and len(invocation.calls) == 1:
                 # The common case: a sequential body at its next step, after asking for all that it asked for before.
-                return Asked((blocked,))
+                return Asked(invocation.calls)
             return self._judge(invocation, body.answer(), target)
         finally:
             if run.checkpoint and self._stays(run, body, target):
                 invocation.phase = CLOSED
+                invocation.direct = False
                 run.live = body
             else:
                 self._leave(body)
@@ -237,6 +240,7 @@ class BodyLoop(VirtualLoop):
     def _open(self) -> None:
         if self.handles is NOTHING and self.invocation is not None:
             self.bound = self.invocation.around.limits.callbacks_per_invocation
+            self.invocation.direct = False
         super()._open()
 
 
@@ -372,17 +376,6 @@ class Body:
             coro = getattr(coro, "cr_await", None)
         return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "its end"
 
-    def is_plain(self) -> bool:
-        """Whether the body has asked for all earlier steps and waits for one more, without tasks and timers."""
-        invocation, loop = self.invocation, self.loop
-        return (
-            invocation.position == len(invocation.branch)
-            and not loop.made
-            and not loop.timers
-            and invocation.doom is None
-            and len(invocation.calls) == 1
-        )
-
     # -- the outcome --------------------------------------------------------------------------------------------------
 
     def answer(self) -> Answer:
@@ -417,20 +410,24 @@ class Body:
         """End the invocation: what is suspended is closed and not heard any more."""
         invocation = self.invocation
         invocation.phase = CLOSING
-        self.waiter = None
-        if self.loop.made:
-            self.loop.abandon()
-        if invocation.waiting:
-            invocation.waiting.clear()
-            for command in invocation.calls:
-                command.future = None
+        loop = self.loop
+        if invocation.direct:
+            invocation.direct = False
+        else:
+            self.waiter = None
+            if loop.made:
+                loop.abandon()
+            if invocation.waiting:
+                invocation.waiting.clear()
+                for command in invocation.calls:
+                    command.future = None
         if self.result is None:
             close_quietly(self.coro)
             if invocation.ignored > PATIENCE:
                 ZOMBIES.append(self.coro)
         invocation.phase = CLOSED
         # The two know each other; apart, neither has to wait for the garbage collector.
-        invocation.loop = self.loop.invocation = None
+        invocation.loop = loop.invocation = None
 
     # -- what asyncio asks of the current task ------------------------------------------------------------------------
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 import types
-from collections.abc import Coroutine
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zlib import crc32
 
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
 from ._core.runs import NEVER, Entry
 from ._core.wire import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ._core.commands import Command
     from ._core.limits import Limits
@@ -48,101 +46,6 @@ class StepInterrupt(BaseException):
         super().__init__(f"step '{command.key}' is about to happen; let this pass")
 
 
-class StepCoroutine(Coroutine[Any, Any, Any]):
-    """What a step method returns: answered from the memo, or suspended until the step is recorded.
-
-    It hashes by its key, so that a set of steps has one order, and says so if it is awaited too late.
-
-    Attributes:
-        entry: the step.
-        command: what is asked for, if the step is not recorded.
-    """
-
-    __slots__ = ("_running", "command", "convert", "entry", "invocation")
-
-    def __init__(
-        self,
-        invocation: Invocation,
-        entry: Entry,
-        command: Command | None,
-        convert: Callable[[Any], Any] | None,
-    ) -> None:
-        self.invocation = invocation
-        self.entry = entry
-        self.command = command
-        self.convert = convert
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        invocation, command, entry = self.invocation, self.command, self.entry
-        if invocation.phase is not BODY:
-            self._too_late()
-            yield None
-        entry.awaited = invocation.number
-        loop = invocation.loop
-        if command is None:
-            if loop is not None and (loop.made or loop.timers):
-                future = loop.create_future()
-                invocation.waiting[entry.key] = future
-                yield from future
-        else:
-            invocation.calls.append(command)
-            if mode := GROUP.get():
-                command.planned = True
-                command.race = mode == "race"
-            if loop is not None and (loop.made or loop.timers):
-                command.future = future = loop.create_future()
-                invocation.waiting[entry.key] = future
-                yield from future
-            else:
-                # The one place at which a body yields to the engine.
-                yield command
-        value, text = entry.stored
-        if text is None and entry.failure is None and self.convert is None:
-            # What ``answer`` does, in the common case.
-            invocation.last = entry
-            return value
-        return invocation.answer(entry, self.convert)
-
-    def send(self, value: Any) -> Any:
-        """As of any coroutine."""
-        return self._start().send(value)
-
-    def throw(self, *error: Any) -> Any:
-        """As of any coroutine."""
-        return self._start().throw(*error)
-
-    def close(self) -> None:
-        """As of any coroutine."""
-        if hasattr(self, "_running"):
-            self._running.close()
-
-    def _start(self) -> Generator[Any, Any, Any]:
-        try:
-            return self._running
-        except AttributeError:
-            self._running: Generator[Any, Any, Any] = self.__await__()
-            return self._running
-
-    def __hash__(self) -> int:
-        # Not the hash of text, which differs from process to process.
-        return crc32(self.entry.key.encode())
-
-    def _too_late(self) -> None:
-        invocation = self.invocation
-        if invocation.phase is CLOSING:
-            invocation.ignored += 1
-            if invocation.ignored > PATIENCE:
-                # The body catches everything and asks again. It is left suspended here, which is an error of closing.
-                return
-            raise GeneratorExit
-        run = invocation.run
-        msg = (
-            f"step '{self.entry.key}' of {run.spec.id} is awaited outside the invocation that asked for it (the run "
-            f"{run.status}); every step is awaited in the body"
-        )
-        raise UsageError(msg)
-
-
 class Surroundings(NamedTuple):
     """What an invocation knows of its simulation: limits, functions, how to find one, the time, the stage."""
 
@@ -158,6 +61,7 @@ class Invocation:
 
     Attributes:
         number: of the invocation in its run; a check that enters the body has the number of the last one.
+        direct: recorded steps are answered at once: the body is under way, and has used no loop so far.
         limit: how many completed steps the body may see; None for all. A step that was planned is executed in an
             invocation that sees what the planning one saw.
         horizon: the same as a place in the order of completion: earlier ones are seen.
@@ -172,6 +76,7 @@ class Invocation:
         "branch",
         "branch_name",
         "calls",
+        "direct",
         "doom",
         "horizon",
         "ignored",
@@ -195,10 +100,11 @@ class Invocation:
         self.loop: VirtualLoop | None = None
         self.doom: BaseException | None = None
         self.interrupted = False
+        self.direct = True
         self.run = run
+        self.number = run.invocations
         self.limit = limit
         self.around = surroundings
-        self.number = run.invocations
         self.horizon = NEVER if limit is None else limit
         self.branch = run.branches[""]
         self.calls: list[Command] = []
@@ -247,14 +153,12 @@ class Invocation:
             key = f"{step_id}:{index}" if index else step_id
             raise self._doomed(divergence(run, branch[position].key, (key, op), caller()))
         entries = run.entries
-        key, index = step_id, run.uses.get(step_id, 0)
-        run.uses[step_id] = index + 1
-        number = index
-        if number:
-            key = f"{step_id}:{number}"
-        while key in entries:
-            number += 1
-            key = f"{step_id}:{number}"
+        key, index = step_id, 0
+        if key in entries:
+            index = number = run.uses.get(step_id, 1)
+            run.uses[step_id] = index + 1
+            while (key := f"{step_id}:{number}") in entries:
+                number += 1
         if len(entries) >= self.around.limits.steps:
             raise self._doomed(
                 StepLimitError(
@@ -263,17 +167,17 @@ class Invocation:
                     "ctx.step.send_event"
                 )
             )
-        recalled = run.recalled.get(key)
-        if recalled is not None and recalled.op == op:
-            entry = entries[key] = recalled
-        else:
-            entry = run.ask(key, step_id, index, op, caller())
+        recalled = run.recalled.get(key) if run.recalled else None
+        if recalled is None or recalled.op != op:
+            recalled = Entry(key, step_id, index, op, caller())
+        entry = entries[key] = recalled
         branch.append(entry)
         self.position = position + 1
         return entry
 
     def _doomed(self, error: BaseException) -> Doomed:
         self.doom = error
+        self.direct = False
         return Doomed(str(error))
 
     def _refuse(self, step_id: object) -> None:

@@ -26,9 +26,10 @@ from ._core.commands import (
 )
 from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
+from .awaiting import Converted, StepCoroutine, Wanted
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
-from .invocation import GROUP, Invocation, ReplayLogger, StepCoroutine
+from .invocation import GROUP, Invocation, ReplayLogger
 from .loop import close_quietly
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Step(Commands):
     @property
     def ai(self) -> AI:
         """Calls of models."""
-        return AI(self._invocation)
+        return AI(self)
 
     @overload
     def run(self, step_id: str, handler: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> Coroutine[Any, Any, T]: ...
@@ -196,12 +197,14 @@ class Step(Commands):
         invocation = self._invocation
         entry = invocation.claim(step_id, RUN)
         if entry.order < invocation.horizon:
-            return StepCoroutine(invocation, entry, None, None)
-        return StepCoroutine(invocation, entry, self._execute(entry, handler, args, NO_NAMES), None)
+            return StepCoroutine(invocation, entry)
+        return Wanted(invocation, entry, self._execute(entry, handler, args, NO_NAMES))
 
     def _take(self, entry: Entry, make: Callable[..., Command], *wanted: Any, convert: Any = None) -> Any:
-        known = entry.order < self._invocation.horizon
-        return StepCoroutine(self._invocation, entry, None if known else make(entry, *wanted), convert)
+        invocation = self._invocation
+        if entry.order >= invocation.horizon:
+            return Wanted(invocation, entry, make(entry, *wanted), convert)
+        return StepCoroutine(invocation, entry) if convert is None else Converted(invocation, entry, convert)
 
     def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
         """Sleep for a timedelta, text such as "1h30m", or whole milliseconds."""
@@ -283,27 +286,19 @@ class Step(Commands):
 class AI:
     """``ctx.step.ai``: calls of models as steps."""
 
-    def __init__(self, invocation: Invocation) -> None:
-        self._invocation = invocation
+    def __init__(self, step: Step) -> None:
+        self._step = step
 
     def wrap(self, step_id: str, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
         """Call ``fn(*args, **kwargs)`` as a step."""
-        invocation = self._invocation
-        entry = invocation.claim(step_id, RUN)
-        commands = Commands(invocation)
-        return StepCoroutine(
-            invocation,
-            entry,
-            None if entry.order < invocation.horizon else commands._execute(entry, fn, args, kwargs),  # noqa: SLF001 - the same API
-            None,
-        )
+        step = self._step
+        entry = step._invocation.claim(step_id, RUN)  # noqa: SLF001 - a part of the same API
+        return step._take(entry, step._execute, fn, args, kwargs)  # type: ignore[no-any-return]  # noqa: SLF001 - as above
 
     def infer(self, step_id: str, *, adapter: Any, body: Any) -> Coroutine[Any, Any, Any]:
         """Ask a model through the server. In a test its answer is scripted: ``durable.step(id).returns(...)``."""
-        invocation = self._invocation
-        entry = invocation.claim(step_id, INFER)
-        known = entry.order < invocation.horizon
-        return StepCoroutine(invocation, entry, None if known else infer(entry, adapter, body), None)
+        entry = self._step._invocation.claim(step_id, INFER)  # noqa: SLF001 - as above
+        return self._step._take(entry, infer, adapter, body)  # type: ignore[no-any-return]  # noqa: SLF001 - as above
 
 
 class Group:

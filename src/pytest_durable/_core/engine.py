@@ -127,6 +127,7 @@ class Engine:
 
     def _serve(self, item: Item, *, watched: bool) -> None:
         run, world, target = item.run, self.world, item.target
+        spec = run.spec
         if world.footprint is not None:
             world.touch(run.key, "c" if target is not None and target.command.positional else "w")
             if target is None:
@@ -135,13 +136,13 @@ class Engine:
         if run.started_at is None:
             run.started_at = world.now
             run.status = RUNNING
-            if run.spec.finish_timeout is not None:
-                self._limit_timer(run, world.now + run.spec.finish_timeout, "finish")
-        if (watched and not self.stage.before(item)) or (run.spec.remote and self.remote.refuses(run)):
+            if spec.finish_timeout is not None:
+                self._limit_timer(run, world.now + spec.finish_timeout, "finish")
+        if (watched and not self.stage.before(item)) or (spec.remote and self.remote.refuses(run)):
             return
         self.current = run
         run.attempt = item.attempt
-        host = run.spec.host
+        host = spec.host
         answer: Answer | None = None
         if run.live is not None and target is None:
             answer = host.resume(run, run.stack[-1] if run.stack else None)

@@ -180,6 +180,7 @@ class Entry:
         source: where the author wrote the call, if that is known.
         command: what the body asks for; None until the body waits for it.
         awaited: the number of the last invocation that awaited it.
+        plain: its result is recorded, and is neither a failure nor anything that could be changed.
         order: its place in the order of completion; NEVER until it is done.
         visible: how many completed steps the body had seen when this step was planned.
         in_flight: planned, started or waiting, and not yet done.
@@ -204,6 +205,7 @@ class Entry:
         "key",
         "op",
         "order",
+        "plain",
         "retry",
         "source",
         "started_at",
@@ -223,6 +225,7 @@ class Entry:
         self.in_flight = False
         self.attempts = 0
         self.awaited = -1
+        self.plain = False
         self.order = NEVER
         self.visible = 0
         self.stored: Stored = (None, None)
@@ -348,6 +351,7 @@ class RunState:
         if entry.started_at is None:
             entry.started_at = now
         entry.order = len(self.stack)
+        entry.plain = entry.failure is None and entry.stored[1] is None
         self.stack.append(entry)
 
     @property
