@@ -291,8 +291,8 @@ class Engine:
         if entry.started_at is None:
             entry.started_at = world.now
         entry.attempts += 1
-        if world.current is not None and world.current.kind in {"start", "go on"} and not world.current.did:
-            world.current.did = f"step '{entry.key}'"
+        if not world.calm:
+            self._did(f"step '{entry.key}'")
         result = self.stage.attempt(run, entry)
         if run.ended_at is not None:
             return
@@ -306,6 +306,12 @@ class Engine:
             world.push(ends)
         else:
             self._attempted(item, entry, result)
+
+    def _did(self, what: str) -> None:
+        """Say, for those who look at every happening, what the present one turned out to be."""
+        happening = self.world.current
+        if happening is not None and happening.kind in {"start", "go on"} and not happening.did:
+            happening.did = what
 
     def _attempted(self, item: Item, entry: Entry, result: Result) -> None:
         run = item.run
@@ -360,7 +366,9 @@ class Engine:
             self.fail(run, self.failure_of(error))
             return
         if not entry.done and run.ended_at is None:
-            self._record(run, entry, stored)
+            entry.stored = stored
+            run.noted.append((self.world.now, "step.completed", entry.key, entry))
+            self._saved(run, entry)
 
     def _too_large(self, run: RunState, entry: Entry, size: int) -> LimitError:
         where = f"step '{entry.key}' of {run.spec.id}"
@@ -384,11 +392,8 @@ class Engine:
             if run.bytes > self.limits.run_bytes:
                 self.fail(run, self.failure_of(self._too_large(run, entry, 0)))
                 return
-        self._record(run, entry, stored)
-
-    def _record(self, run: RunState, entry: Entry, stored: Stored) -> None:
         entry.stored = stored
-        run.noted.append((self.world.now, "step.completed", entry.key, entry))
+        self.fact(run, "step.completed", entry.key, entry)
         self._saved(run, entry)
 
     def save_failure(self, run: RunState, entry: Entry, failure: Failure) -> None:
