@@ -41,13 +41,28 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
                 self._too_late()
                 yield None
             loop = invocation.loop
-            if loop is not None and (loop.made or loop.timers):
+            if loop is not None and (loop.made or loop.timers or loop.gathers):
                 invocation.waiting[entry.key] = future = loop.create_future()
                 yield from future
         if entry.plain:
             invocation.last = entry
             return entry.stored[0]
         return invocation.answer(entry, self.convert)
+
+    @property
+    def begun(self) -> bool:
+        """Whether somebody drives it as a coroutine."""
+        return hasattr(self, "_running")
+
+    def join(self, member: Any, mode: str) -> None:  # noqa: ARG002 - as of those that are wanted
+        """Wait for the step as a member of a group of that mode; it is told by ``set_result`` when it is recorded."""
+        invocation, entry = self.invocation, self.entry
+        entry.awaited = invocation.number
+        invocation.waiting[entry.key] = member
+
+    def result(self) -> Any:
+        """What was recorded: returned, or raised."""
+        return self.invocation.answer(self.entry, self.convert)
 
     def send(self, value: Any) -> Any:
         """As of any coroutine."""
@@ -119,16 +134,25 @@ class Wanted(StepCoroutine):
         if invocation.phase is not BODY:
             self._too_late()
             yield None
-        entry.awaited = invocation.number
-        invocation.calls.append(command)
-        if mode := GROUP.get():
-            command.planned = True
-            command.race = mode == "race"
+        self._ask(GROUP.get())
         loop = invocation.loop
-        if loop is not None and (loop.made or loop.timers):
+        if loop is not None and (loop.made or loop.timers or loop.gathers):
             invocation.waiting[entry.key] = command.future = future = loop.create_future()
             yield from future
         else:
             # The one place at which a body yields to the engine.
             yield command
         return invocation.answer(entry, self.convert)
+
+    def join(self, member: Any, mode: str) -> None:
+        """As of a recorded step."""
+        self._ask(mode)
+        self.invocation.waiting[self.entry.key] = self.command.future = member
+
+    def _ask(self, mode: str) -> None:
+        invocation, command = self.invocation, self.command
+        self.entry.awaited = invocation.number
+        invocation.calls.append(command)
+        if mode:
+            command.planned = True
+            command.race = mode == "race"

@@ -9,10 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from . import clock as clocks
 from ._core.errors import UsageError
+from .gathering import gather
 from .loop import GUARD, ordered_as_completed, swap_current_task
 
 if TYPE_CHECKING:
     from .clock import Clock
+
+
+class Over:
+    """In the place of ``Drive``, for a simulation that nobody is to drive any more."""
+
+    def __enter__(self) -> None:
+        msg = "this simulation is that of an earlier schedule of a search; what happened in it can be read, and no more"
+        raise UsageError(msg)
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was entered."""
+
+
+OVER = Over()
 
 
 class Drive:
@@ -24,7 +39,7 @@ class Drive:
     _under_way = False
     _outer: asyncio.AbstractEventLoop | None = None
     _task: Any = None
-    _as_completed: Any = None
+    _stock: Any = None
     _sleep: Any = None
     _driver = 0
 
@@ -40,7 +55,8 @@ class Drive:
             raise UsageError(msg)
         self._clock.enter()
         self._under_way = True
-        self._as_completed, asyncio.as_completed = asyncio.as_completed, ordered_as_completed
+        self._stock = asyncio.as_completed, asyncio.gather
+        asyncio.as_completed, asyncio.gather = ordered_as_completed, gather
         self._outer = outer = events._get_running_loop()  # noqa: SLF001 - there is no public way to step out of a loop
         if outer is not None and swap_current_task is not None and asyncio.current_task(outer) is not None:
             self._task = swap_current_task(outer, None)
@@ -56,6 +72,6 @@ class Drive:
         if task is not None:
             swap_current_task(outer, task)
         self._outer = self._task = None
-        asyncio.as_completed = self._as_completed
+        asyncio.as_completed, asyncio.gather = self._stock
         self._under_way = False
         self._clock.leave()

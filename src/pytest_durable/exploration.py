@@ -66,6 +66,11 @@ class Trial:
             if not pruned:
                 self.effects = simulation.ledger.counts()
 
+    def retire(self) -> None:
+        """Nobody drives its simulation any more."""
+        if self._simulation is not None:
+            self._simulation.retire()
+
     @property
     def report(self) -> str:
         """The timelines of the runs."""
@@ -249,6 +254,7 @@ class Explorer:
         self.max_seconds = max_seconds
         self.progress = progress
         self.passing: Trial | None = None
+        self.spent: Trial | None = None
         self.seen: set[str] = set()
 
     def run(self, *, stop_at_first: bool = False) -> Trial | None:
@@ -264,6 +270,9 @@ class Explorer:
             if chooser is None:
                 break
             trial = self.execute(chooser)
+            if self.spent is not None:
+                self.spent.retire()
+            self.spent = trial if trial.error is None else None
             if hasattr(chooser, "is_foreign") and chooser.is_foreign():
                 trial.pruned = True
             search.done(pruned=trial.pruned, events_were_read=trial.events_were_read)

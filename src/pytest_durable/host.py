@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core.commands import TIMER_OP, Answer, Asked, Command, Raised, Returned
 from ._core.errors import NonDeterminismError, UsageError
+from .gathering import Member
 from .invocation import (
     BODY,
     CLOSED,
@@ -166,7 +167,12 @@ class NativeHost:
 
     def _stays(self, run: RunState, body: Body, target: Entry | None) -> bool:
         """Whether a body can be left suspended, to go on in place."""
-        return not run.attempt and target is None and body.blocked is not None and not body.loop.made
+        return (
+            not run.attempt
+            and target is None
+            and body.blocked is not None
+            and not (body.loop.made or body.loop.gathers)
+        )
 
     # -- sync ---------------------------------------------------------------------------------------------------------
 
@@ -238,7 +244,7 @@ class BodyLoop(VirtualLoop):
         return invocation.logical_now() - (invocation.run.started_at or invocation.now)
 
     def _open(self) -> None:
-        if self.handles is NOTHING and self.invocation is not None:
+        if self.invocation is not None:
             self.bound = self.invocation.around.limits.callbacks_per_invocation
             self.invocation.direct = False
         super()._open()
@@ -293,10 +299,12 @@ class Body:
     def _resolve_next(self) -> bool:
         """Tell the body of the next recorded step that it waits for, in the order of completion."""
         invocation = self.invocation
-        stack, waiting = invocation.run.stack, invocation.waiting
+        stack, waiting, first = invocation.run.stack, invocation.waiting, self.next_resolved
+        if first >= len(stack):
+            return False
         end = len(stack) if invocation.limit is None else invocation.limit
         timer_due = self.loop.next_timer() is not None
-        for position in range(self.next_resolved, end):
+        for position in range(first, end):
             entry = stack[position]
             if entry.op == TIMER_OP:
                 if timer_due and entry.index == self.timers_fired:
@@ -307,7 +315,7 @@ class Body:
                 continue
             if entry.key in waiting:
                 future = waiting.pop(entry.key)
-                if position == self.next_resolved:
+                if position == first:
                     self.next_resolved += 1
                 if not future.done():
                     invocation.last = entry
@@ -405,6 +413,9 @@ class Body:
                 callbacks = getattr(task, "_callbacks", None) or ()
                 names = [getattr(callback, "__qualname__", "") for callback, _ in callbacks]
                 command.positional = bool(names) and all(name in GATHERED for name in names)
+        for command in self.invocation.calls:
+            if type(command.future) is Member:
+                command.positional = not command.race
 
     def close(self) -> None:
         """End the invocation: what is suspended is closed and not heard any more."""
@@ -417,6 +428,8 @@ class Body:
             self.waiter = None
             if loop.made:
                 loop.abandon()
+            elif loop.handles:
+                loop.handles.clear()
             if invocation.waiting:
                 invocation.waiting.clear()
                 for command in invocation.calls:

@@ -26,11 +26,13 @@ NOTHING: Any = ()
 class NumberedFuture(asyncio.Future):  # type: ignore[type-arg]  # a future of anything
     """A future whose hash is its number in its loop."""
 
-    def __init__(self, *, loop: VirtualLoop) -> None:
-        super().__init__(loop=loop)
-        self.number = loop.next_number()
+    number = 0
 
     def __hash__(self) -> int:
+        # Most futures are in no set, so they get their numbers when they are put into one.
+        if not self.number:
+            loop: Any = self.get_loop()
+            self.number = loop.next_number()
         return self.number
 
 
@@ -56,6 +58,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     handles: deque[asyncio.Handle]
     timers: list[tuple[int, int, asyncio.TimerHandle]]
     made: list[NumberedTask]
+    gathers = False
+    """Steps were gathered on it, without tasks."""
     _number = 0
 
     def __init__(self, of: str, bound: int) -> None:
@@ -76,8 +80,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return 0
 
     def _open(self) -> None:
-        if self.handles is NOTHING:
-            self.handles, self.timers, self.made = deque(), [], []
+        self.handles, self.timers, self.made = deque(), [], []
 
     def next_number(self) -> int:
         """A number for the next task or future."""
@@ -89,19 +92,20 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handles = self.handles
         while handles and (wanted is None or wanted not in waiting):
             handle = handles.popleft()
-            if handle.cancelled():
+            if handle._cancelled:  # noqa: SLF001 - as every loop asks its handles
                 continue
             self.bound -= 1
             if self.bound < 0:
                 msg = f"{self.where} went through too many turns of asyncio without a step or an end; it loops for ever"
                 raise BoundReachedError(msg)
-            handle._run()  # noqa: SLF001 - how every loop runs its handles
+            handle._run()  # noqa: SLF001 - as above
 
     def next_timer(self) -> int | None:
         """When the next timer that was not cancelled is due, in the loop's microseconds."""
-        while self.timers and self.timers[0][2].cancelled():
-            heappop(self.timers)
-        return self.timers[0][0] if self.timers else None
+        timers = self.timers
+        while timers and timers[0][2].cancelled():
+            heappop(timers)
+        return timers[0][0] if timers else None
 
     def fire_timer(self) -> None:
         """Make the callback of the next timer ready."""
@@ -133,7 +137,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
         """Run a callback in the next turn."""
-        self._open()
+        if self.handles is NOTHING:
+            self._open()
         handle = asyncio.Handle(callback, args, self, context)
         self.handles.append(handle)
         return handle
@@ -154,7 +159,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, micros: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
         handle = asyncio.TimerHandle(micros / MICROS, callback, args, self, context)
-        self._open()
+        if self.handles is NOTHING:
+            self._open()
         heappush(self.timers, (micros, self.next_number(), handle))
         return handle
 
@@ -171,7 +177,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             msg = f"{self.where} creates a task with eager_start, which runs it out of turn; leave eager_start away"
             raise UsageError(msg)
         task = NumberedTask(coro, loop=self, **kwargs)
-        self._open()
+        if self.handles is NOTHING:
+            self._open()
         self.made.append(task)
         return task
 

@@ -237,6 +237,12 @@ class Run:
             raise RunFailed(msg) from state.failure.exception
         raise RunStuck(self._stuck())
 
+    def _turn(self) -> str:
+        """What the run waits for in a queue of flow control, or ""."""
+        if self._state.ticket is None:
+            return ""
+        return self._simulation.engine.answers.gates.turns.describe(self._state)
+
     def _stuck(self) -> str:
         simulation, state = self._simulation, self._state
         waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
@@ -245,7 +251,7 @@ class Run:
             queued = "no request of it is due: what it did last was recorded under that id before"
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
-        waits = simulation.engine.answers.gates.turns.describe(state) or waits or queued
+        waits = self._turn() or waits or queued
         return (
             f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits}. Nothing "
             "that is due can wake it. Send what it waits for (durable.send, durable.signal, durable.on_wait), give the "
@@ -254,7 +260,7 @@ class Run:
 
     def timeline(self) -> str:
         """What happened, as text; of a run in a queue, what it waits for there."""
-        queued = self._simulation.engine.answers.gates.turns.describe(self._state)
+        queued = self._turn()
         return timeline(self._state) + (f"\n  {queued}" if queued else "")
 
     def __repr__(self) -> str:

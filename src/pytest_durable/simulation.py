@@ -14,7 +14,7 @@ from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instan
 from ._core.limits import Limits
 from ._core.world import World
 from .clock import Clock, start_instant
-from .driving import Drive
+from .driving import OVER, Drive, Over
 from .events import Event, SentEvent, outgoing_all
 from .faults import Fault, Faults
 from .invocation import Surroundings
@@ -103,7 +103,7 @@ class Simulation:
         self.ticks = 0
         self._entered = False
         self.events_were_read = False
-        self.driving = Drive(self._clock)
+        self.driving: Drive | Over = Drive(self._clock)
 
     # -- entering and leaving -----------------------------------------------------------------------------------------
 
@@ -128,6 +128,17 @@ class Simulation:
         for run in self.engine.runs:
             if run.live is not None:
                 run.spec.host.drop(run)
+
+    def retire(self) -> None:
+        """Let go of what only driving needs, so that memory is free at once; what happened can be read as before."""
+        engine, stage, world = self.engine, self._stage, self.world
+        del engine.answers.engine, engine.remote.engine, stage.engine, stage.react, self.ledger.where
+        engine.surroundings = self._clock.receive = world.current = None
+        for run in engine.runs:
+            run.surroundings = None
+        world.forget()
+        self._runs.clear()
+        self.driving = OVER
 
     def check_scripts(self) -> None:
         """Check that every script was used.

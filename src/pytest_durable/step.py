@@ -29,6 +29,7 @@ from ._core.instants import MILLISECOND, Duration, duration, instant
 from .awaiting import Converted, StepCoroutine, Wanted
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
+from .gathering import StepGroup, are_steps
 from .invocation import GROUP, Invocation, ReplayLogger
 from .loop import close_quietly
 
@@ -319,14 +320,19 @@ class Group:
         Returns:
             The results of all, in the order of the callables.
         """
-        tasks = []
+        mode, started = mode_of(parallel_mode), []
         for branch in branches_of(callables):
             context = contextvars.copy_context()
-            context.run(GROUP.set, mode_of(parallel_mode))
-            coro: Any = context.run(branch)
-            if not asyncio.iscoroutine(coro):
-                coro = _awaited(coro)
-            tasks.append(asyncio.get_running_loop().create_task(coro, context=context))
+            context.run(GROUP.set, mode)
+            started.append((context.run(branch), context))
+        loop: Any = asyncio.get_running_loop()
+        awaitables = [awaitable for awaitable, _ in started]
+        if are_steps(awaitables):
+            return tuple(await StepGroup(loop, awaitables, mode, return_exceptions=False))
+        tasks = [
+            loop.create_task(awaitable if asyncio.iscoroutine(awaitable) else _awaited(awaitable), context=context)
+            for awaitable, context in started
+        ]
         return tuple(await asyncio.gather(*tasks))
 
 

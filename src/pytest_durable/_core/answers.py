@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import chance
 from .bus import BusEvent, Listeners, Pause
@@ -32,15 +33,13 @@ class Answers:
         self.engine = engine
         self.world = engine.world
         self.listeners = Listeners()
-        self.gates = Gates(engine)
         self.events: list[BusEvent] = []
         self._seen: dict[tuple[str, str], int] = {}
-        self._begin: dict[str, Callable[[RunState, Entry], None]] = {
-            SLEEP: self._begin_sleep,
-            WAIT: self._begin_wait,
-            SIGNAL: self._begin_signal,
-            INVOKE: self._begin_invoke,
-        }
+
+    @cached_property
+    def gates(self) -> Gates:
+        """Flow control; most simulations have none."""
+        return Gates(self.engine)
 
     # -- steps begin to wait ------------------------------------------------------------------------------------------
 
@@ -61,7 +60,7 @@ class Answers:
         stub = engine.stage.stub(run, entry)
         if stub is None or stub.kind == DEAF:
             entry.deaf = stub is not None
-            self._begin[entry.op](run, entry)
+            self._HOW[entry.op](self, run, entry)
         elif stub.elapsed:
             self._due(run, entry, self.world.now + stub.elapsed, "end", lambda: self._stubbed(run, entry, stub))
         else:
@@ -231,6 +230,14 @@ class Answers:
         self.engine.fail(run, self.engine.failure_of(error))
         return True
 
+    _HOW: ClassVar[dict[str, Callable[[Answers, RunState, Entry], None]]] = {
+        SLEEP: _begin_sleep,
+        WAIT: _begin_wait,
+        SIGNAL: _begin_signal,
+        INVOKE: _begin_invoke,
+    }
+    """How a step that nobody executes begins, by its operation."""
+
     # -- events -------------------------------------------------------------------------------------------------------
 
     def make_event(self, name: str, data: dict[str, Any], who: str, event_id: str = "", ts: int = 0) -> dict[str, Any]:
@@ -294,13 +301,14 @@ class Answers:
 
     def system_event(self, name: str, data: Callable[[], dict[str, Any]], run: RunState, mark: str = "") -> None:
         """Announce the end of a run. Where nobody listens, the event arrives at once and is no happening of its own."""
-        now = self.world.now // MILLISECOND
-        event_id = run.id if name != "inngest/function.finished" else ""
+        now, seed, who = self.world.now // MILLISECOND, self.engine.seed, f"{run.id} {name}{mark}"
+        known = run.id if name != "inngest/function.finished" else ""
 
         def make() -> dict[str, Any]:
-            return self.make_event(name, data(), f"{run.id} {name}{mark}", event_id, now)
+            event_id = known or chance.ulid(now, seed, f"event {who}")
+            return {"data": data(), "id": event_id, "name": name, "ts": now}
 
-        event = BusEvent(make, f"{run.id} {name}{mark}", self.world.now, run)
+        event = BusEvent(make, who, self.world.now, run)
         self.world.touch(f"event {name}", "r")
         if self.listeners.anybody(name):
             self.world.push(Happening(self.world.now, NEWS, "event", event, "", lambda: self.deliver(event)))

@@ -456,17 +456,7 @@ class Engine:
         elif run.status == CANCELLED:
             names.append("inngest/function.cancelled")
         for name in names:
-            self.answers.system_event(name, lambda: self._end_data(run), run)
-
-    def _end_data(self, run: RunState) -> dict[str, Any]:
-        data: dict[str, Any] = {
-            "function_id": run.spec.id,
-            "run_id": run.id,
-            "event": run.events[0] if run.events else None,
-            "events": run.events,
-            "_inngest": {"status": run.status.capitalize()},
-        }
-        return {**data, **self.remote.end_data(run)}
+            self.answers.system_event(name, run.end_data, run)
 
     def redeliver(self, run: RunState, entry: Entry) -> None:
         """Deliver the request of a recorded step once more: the body is entered, and what it asks for is known."""

@@ -283,7 +283,7 @@ class Gates:
         """The end of a batch is announced for its first event, and for each that somebody invoked it with."""
 
         def data() -> dict[str, Any]:
-            return {**self.engine._end_data(run), "event": run.events[number]}  # noqa: SLF001 - it is the same event
+            return {**run.end_data(), "event": run.events[number]}
 
         self.engine.answers.system_event("inngest/function.finished", data, run, f" {number}")
 

@@ -47,6 +47,10 @@ WORDS = {
 }
 
 
+def nothing() -> None:
+    """What a happening does that is over."""
+
+
 class Happening:
     """Something that will happen at an instant.
 

@@ -6,7 +6,7 @@ Where a native function gets the friendlier rule, a function of an SDK gets that
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import wire
 from .canonical import canonical_text
@@ -271,26 +271,9 @@ class Remote:
 
     # -- the end of a run, and those who hear of it --------------------------------------------------------------------
 
-    def end_data(self, run: RunState) -> dict[str, Any]:
-        """What the events of its end say of a run beside the rest."""
-        data: dict[str, Any] = {}
-        failure = run.failure
-        if run.parent is not None and run.parent[0].spec.remote:
-            parent, entry = run.parent
-            data["correlation_id"] = f"{parent.id}.{entry.key}"
-        if failure is not None and run.spec.remote:
-            data["error"] = {"error": failure.reason or failure.message, **failure.wire(), "stack": failure.stack or ""}
-            data["result"] = failure.data
-        elif failure is not None:
-            data["error"] = {"error": failure.message, **failure.wire(), "stack": str(failure)}
-        elif run.status == COMPLETED and run.result is not None:
-            data["result"] = wire.load(run.result)
-        return data
-
     def cancelled_child(self, child: RunState) -> wire.Stored:
         """What a caller gets of an invoked run that was cancelled: the event of its end, as if that were the result."""
         name = "inngest/function.finished"
         now = self.world.now // MILLISECOND
-        data = self.engine._end_data(child)  # noqa: SLF001 - as above
-        event = self.engine.answers.make_event(name, data, f"{child.id} {name}", "", now)
+        event = self.engine.answers.make_event(name, child.end_data(), f"{child.id} {name}", "", now)
         return (None, canonical_text({**event, "user": {}}))

@@ -350,6 +350,9 @@ class RunState:
         entry.ended_at = now
         if entry.started_at is None:
             entry.started_at = now
+        if entry.timer is not None:
+            # Over with the step; kept, the two would keep each other alive.
+            entry.timer = None
         entry.order = len(self.stack)
         entry.plain = entry.failure is None and entry.stored[1] is None
         self.stack.append(entry)
@@ -366,6 +369,28 @@ class RunState:
         if self._event_texts is None:
             self._event_texts = [json.dumps(event) for event in self.events]
         return self._event_texts
+
+    def end_data(self) -> dict[str, Any]:
+        """What the events of its end say of the run."""
+        data: dict[str, Any] = {
+            "function_id": self.spec.id,
+            "run_id": self.id,
+            "event": self.events[0] if self.events else None,
+            "events": self.events,
+            "_inngest": {"status": self.status.capitalize()},
+        }
+        failure = self.failure
+        if self.parent is not None and self.parent[0].spec.remote:
+            parent, entry = self.parent
+            data["correlation_id"] = f"{parent.id}.{entry.key}"
+        if failure is not None and self.spec.remote:
+            data["error"] = {"error": failure.reason or failure.message, **failure.wire(), "stack": failure.stack or ""}
+            data["result"] = failure.data
+        elif failure is not None:
+            data["error"] = {"error": failure.message, **failure.wire(), "stack": str(failure)}
+        elif self.status == COMPLETED and self.result is not None:
+            data["result"] = load(self.result)
+        return data
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .choices import ORDER, Choices, First
 from .errors import BoundReachedError
-from .happenings import RANKS, Moment
+from .happenings import RANKS, Moment, nothing
 from .instants import duration_text, instant_text
 
 if TYPE_CHECKING:
@@ -105,10 +105,19 @@ class World:
 
     def _bury(self, happening: Happening) -> None:
         happening.dead = True
+        # What is over keeps nothing alive: closures know the engine, and the engine knows what happened.
+        happening.act = nothing
         if not happening.weak:
             self.strong -= 1
         if happening.owner is not None:
             del happening.owner[happening]
+
+    def forget(self) -> None:
+        """Let go of all that is still due."""
+        self._heap.clear()
+        self.floating.clear()
+        for ready in self._ready:
+            ready.clear()
 
     def add_floating(self, happening: Happening, closes: int | None) -> None:
         """Add news whose moment is a choice, from its instant on. ``closes=None`` reaches until nothing else is due."""
@@ -167,14 +176,15 @@ class World:
                 self.on_time(instant)
 
     def _let_happen(self, happening: Happening) -> None:
+        act = happening.act
         self._bury(happening)
         self.current = happening
         observer = self.observer
         if observer is None:
-            happening.act()
+            act()
         else:
             self.footprint = {}
-            happening.act()
+            act()
             footprint, self.footprint = self.footprint, None
             observer.happened(happening, footprint)
         for watcher in self.watchers:
