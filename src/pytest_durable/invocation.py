@@ -257,7 +257,7 @@ class Invocation:
             raise failure.step_error()
         value, text = entry.stored
         if text is not None:
-            value = parse(text)
+            value = parse(text) if value is None else value.copy()
         return value if convert is None else convert(value)
 
     # -- time ---------------------------------------------------------------------------------------------------------

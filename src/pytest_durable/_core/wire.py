@@ -9,7 +9,15 @@ from typing import Any
 from .errors import SerializationError
 
 Stored = tuple[Any, str | None]
-"""A value that crossed the wire: ``(scalar, None)``, or ``(None, text)`` for what has parts that could be changed."""
+"""A value that crossed the wire: ``(scalar, None)``, or ``(None, text)`` for what has parts that could be changed.
+
+For a dict or a list of scalars it is ``(value, text)``: a copy of it is as good as a reading of the text, and faster.
+"""
+
+SCALARS = frozenset({str, int, float, bool, type(None)})
+"""The types whose values cannot be changed, and are the same behind the wire."""
+
+KEYS = frozenset({str})
 
 _encode = json.JSONEncoder(allow_nan=False).encode
 _decoder: Any = json.JSONDecoder()
@@ -46,7 +54,14 @@ def store(value: object, who: str, *parts: str) -> tuple[Stored, int]:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise SerializationError(_explain(value, who.format(*parts) if parts else who, error)) from None
-    return (None, text), len(text)
+    return (value.copy() if _is_flat(value) else None, text), len(text)  # type: ignore[attr-defined]  # a dict or list
+
+
+def _is_flat(value: object) -> bool:
+    kind = type(value)
+    if kind is dict:
+        return KEYS.issuperset(map(type, value)) and SCALARS.issuperset(map(type, value.values()))  # type: ignore[attr-defined, call-overload]  # a dict
+    return kind is list and SCALARS.issuperset(map(type, value))  # type: ignore[call-overload]  # a list
 
 
 def size(stored: Stored) -> int:
@@ -58,7 +73,9 @@ def size(stored: Stored) -> int:
 def load(stored: Stored) -> Any:
     """A fresh copy of a stored value: changing it changes no memo."""
     value, text = stored
-    return value if text is None else parse(text)
+    if text is None:
+        return value
+    return parse(text) if value is None else value.copy()
 
 
 def parse(text: str) -> Any:
