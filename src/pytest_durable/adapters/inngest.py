@@ -134,7 +134,9 @@ def request_to(fn_id: str, target: Entry | None, body: str, job_id: str) -> comm
         # The SDK's own measures how long the loop is blocked, by a task that never ends.
         fields["timings"] = timings = net.ServerTimings()
         timings.async_block = net.ServerTiming("async_block")  # type: ignore[assignment]  # it measures nothing here
-    return comm_lib.CommRequest(**{name: value for name, value in fields.items() if name in FIELDS})
+    for name in fields.keys() - FIELDS:
+        del fields[name]
+    return comm_lib.CommRequest(**fields)
 
 
 class Observed:

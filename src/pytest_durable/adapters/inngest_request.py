@@ -263,12 +263,8 @@ class Request:
         run, send, invoke = step.run, step.send_event, step.invoke
         counts = step._step_id_counter._counts  # noqa: SLF001 - the SDK's own count, before it counts this step
 
-        def key_of(step_id: str) -> tuple[str, int]:
-            index = counts.get(step_id, 0)
-            return (f"{step_id}:{index}" if index else step_id), index
-
         def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
-            self.ops[key_of(step_id)[0]] = SEND
+            self.ops[key_of(step_id, counts.get(step_id, 0))] = SEND
             return send(step_id, *args, **kwargs)
 
         def invoked(step_id: str, **kwargs: Any) -> Any:
@@ -278,8 +274,8 @@ class Request:
         if is_async:
 
             async def run_step(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
-                key, index = key_of(step_id)
-                return await run(step_id, self._surrounded(key, step_id, index, handler), *args, **kwargs)
+                index = counts.get(step_id, 0)
+                return await run(step_id, lambda *given: self._attempt(step_id, index, handler, given), *args, **kwargs)
 
             async def send_step(step_id: str, *args: Any, **kwargs: Any) -> Any:
                 return await send_event(step_id, *args, **kwargs)
@@ -288,8 +284,8 @@ class Request:
         else:
 
             def run_now(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
-                key, index = key_of(step_id)
-                return run(step_id, self._surrounded_sync(key, step_id, index, handler), *args, **kwargs)
+                index = counts.get(step_id, 0)
+                return run(step_id, lambda *given: self._attempt_sync(step_id, index, handler, given), *args, **kwargs)
 
             step.run, step.send_event = run_now, send_event
         step.invoke = invoked
@@ -317,59 +313,50 @@ class Request:
 
         execution.report_step = reported if is_async else reported_now
 
-    def _begin(self, key: str, step_id: str, index: int, handler: Any, args: Any) -> Entry:
+    def _begin(self, step_id: str, index: int, handler: Any, args: Any) -> Entry:
+        key = key_of(step_id, index)
         command = Execute(key, step_id, index, self.ops.get(key, RUN), handler, args, {})
         entry: Entry = self.stage.engine.remote.begin(self.run, command)
         return entry
 
-    def _surrounded(self, key: str, step_id: str, index: int, handler: Any) -> Any:
-
-        async def goes_on(value: Awaitable[Any]) -> Any:
-            try:
-                return await value
-            finally:
+    def _attempt(self, step_id: str, index: int, handler: Any, args: tuple[Any, ...]) -> Any:
+        """Call the handler of a step; what it returns, or an awaitable of it, as the SDK takes either."""
+        entry = self._begin(step_id, index, handler, args)
+        if self._intervenes:
+            return self._intervened_later(entry)
+        self._step_begins(entry, handler)
+        goes = False
+        try:
+            value = handler(*args)
+            goes = inspect.isawaitable(value)
+        finally:
+            if not goes:
                 self._step_ends()
+        return self._awaited(value) if goes else value
 
-        async def intervened(entry: Entry) -> Any:
+    async def _awaited(self, value: Awaitable[Any]) -> Any:
+        try:
+            return await value
+        finally:
+            self._step_ends()
+
+    async def _intervened_later(self, entry: Entry) -> Any:
+        result = self._intervened(entry)
+        if result.elapsed:
+            await asyncio.sleep(result.elapsed / SECOND)
+        return self._outcome(entry, result)
+
+    def _attempt_sync(self, step_id: str, index: int, handler: Any, args: tuple[Any, ...]) -> Any:
+        entry = self._begin(step_id, index, handler, args)
+        if self._intervenes:
             result = self._intervened(entry)
-            if result.elapsed:
-                await asyncio.sleep(result.elapsed / SECOND)
+            self.sleep(result.elapsed)
             return self._outcome(entry, result)
-
-        def attempt(*args: Any) -> Any:
-            entry = self._begin(key, step_id, index, handler, args)
-            if self._intervenes:
-                return intervened(entry)
-            self._step_begins(entry, handler)
-            goes = False
-            try:
-                value = handler(*args)
-                goes = inspect.isawaitable(value)
-            finally:
-                if not goes:
-                    self._step_ends()
-            return goes_on(value) if goes else value
-
-        async def awaited(*args: Any) -> Any:
-            return await attempt(*args)
-
-        return awaited if inspect.iscoroutinefunction(handler) else attempt
-
-    def _surrounded_sync(self, key: str, step_id: str, index: int, handler: Any) -> Any:
-
-        def attempt(*args: Any) -> Any:
-            entry = self._begin(key, step_id, index, handler, args)
-            if self._intervenes:
-                result = self._intervened(entry)
-                self.sleep(result.elapsed)
-                return self._outcome(entry, result)
-            self._step_begins(entry, handler)
-            try:
-                return handler(*args)
-            finally:
-                self._step_ends()
-
-        return attempt
+        self._step_begins(entry, handler)
+        try:
+            return handler(*args)
+        finally:
+            self._step_ends()
 
     @property
     def _intervenes(self) -> bool:
@@ -434,6 +421,11 @@ class Request:
         """Block for a while."""
         if micros:
             self.block(micros)
+
+
+def key_of(step_id: str, index: int) -> str:
+    """The key of the use of an id with that index."""
+    return f"{step_id}:{index}" if index else step_id
 
 
 class InRequest:
