@@ -44,7 +44,7 @@ class TestStage:
         self.scripts = s.Scripts()
         self.reactions: list[s.Reaction] = []
         self.isolated: dict[str, tuple[str, ...]] = {}
-        self.received = 0
+        self.received: dict[str, int] = {}
         clock.receive = self.receive
         self.under_way: dict[Any, None] = {}
         """Requests to an SDK that sleep; each has ``close``."""
@@ -250,14 +250,16 @@ class TestStage:
 
     def receive(self, events: Any) -> list[str]:
         """Take the events that a client of an SDK sends, from the test, a body, a step or anything under test."""
-        engine, run = self.engine, self.engine.current
+        engine, run, entry = self.engine, self.engine.current, self.executing
         limits = engine.limits
-        who = f"{run.id} {run.invocations}" if run is not None else "client"
+        who = "client"
+        if run is not None:
+            who = f"{run.id} {run.invocations}" if entry is None else f"{run.id} {entry.key} {entry.attempts}"
         ids = []
         for wired in outgoing_all(events, "client.send", limits.event_bytes, limits.events_per_send):
-            self.received += 1
+            self.received[who] = number = self.received.get(who, 0) + 1
             at = self.clock.micros
-            event = engine.answers.make_sending(wired, f"{who} {self.received}", run, at)
+            event = engine.answers.make_sending(wired, f"{who} {number}", run, at)
             self.world.push(engine.answers.arrival(event, at))
             if run is not None:
                 run.sent.append(event)

@@ -36,7 +36,7 @@ def canonical(value: object) -> Stored:
         return (value, None)
     parsed = _read(json.dumps(value))
     if isinstance(parsed, (dict, list)):
-        return (None, json.dumps(parsed, sort_keys=True))
+        return (None, _sorted(parsed))
     return (parsed, None)
 
 
@@ -46,7 +46,7 @@ def canonical_text(value: object) -> str:
     Raises:
         NotJSONError: it holds NaN or an infinity.
     """
-    return json.dumps(_read(json.dumps(value)), sort_keys=True)
+    return _sorted(_read(json.dumps(value)))
 
 
 def _whole_characters(text: str) -> str:
@@ -60,7 +60,7 @@ def _read(text: str) -> Any:
     if HALF in text:
         text = json.dumps(json.loads(text), ensure_ascii=False)
         text = json.dumps(json.loads(_whole_characters(text)))
-    return json.loads(text, parse_float=_double, parse_int=_whole, parse_constant=_refuse)
+    return _decode(text)
 
 
 def _refuse(name: str) -> NoReturn:
@@ -85,3 +85,7 @@ def _double(text: str) -> int | float:
         return int(number)
     zeros = int(exponent) - len(fraction)
     return int(f"{digits}{fraction}{'0' * zeros}")
+
+
+_sorted = json.JSONEncoder(sort_keys=True).encode
+_decode = json.JSONDecoder(parse_float=_double, parse_int=_whole, parse_constant=_refuse).decode

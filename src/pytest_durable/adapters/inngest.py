@@ -6,6 +6,7 @@ no signature, and everything else of a request: context, middleware, serializer,
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,7 @@ class Observed:
     async def call(self, client: Any, ctx: Any, fn_id: str, middleware: Any) -> Any:
         """As the function's own."""
         request = CURRENT.get()
+        request.body = asyncio.current_task()
         request.watch(ctx.step, is_async=True)
         request.result = await self._function.call(client, ctx, fn_id, middleware)
         request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - what the body has not asked for
@@ -222,12 +224,21 @@ class InngestHost:
         finally:
             run.planning = planning
 
-    def resume(self, run: RunState, entry: Entry | None) -> Answer | None:  # noqa: ARG002 - the signature of hosts
-        """Nothing is kept suspended between requests: every one begins at the top."""
-        return None
+    def resume(self, run: RunState, entry: Entry | None) -> Answer | None:
+        """Go on in the request that waits behind exactly this step."""
+        request: Request = run.live
+        if entry is None or not entry.done or entry.key != request.waits_for:
+            self.drop(run)
+            return None
+        run.live = None
+        return request.go_on()
 
     def drop(self, run: RunState) -> None:
-        """Nothing is kept."""
+        """Let go of a request that waits for its step to be recorded."""
+        request: Request | None = run.live
+        run.live = None
+        if request is not None:
+            request.close()
 
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Make a request that shows the first ``limit`` recorded steps and executes none, for a check.
@@ -265,6 +276,7 @@ class InngestHost:
         around = run.surroundings
         request = Request(run, lambda function: self._invokable(run, function))
         request.probing = probing
+        request.stays = run.checkpoint and not (run.attempt or run.planning or probing) and target is None
         asked = request_to(self.fn_id, target, memo.body(target, limit), f"{run.id}-{run.invocations}")
 
         def read(response: Any) -> Reply:
@@ -277,7 +289,7 @@ class InngestHost:
 
         if self.is_async:
             return request.run_async(self.handler.post(asked), read), request
-        aside = self.sleeps and not probing
+        aside = (self.sleeps or request.stays) and not probing
         return request.run_sync(lambda: self.handler.post_sync(asked), read, aside=aside), request
 
     @staticmethod

@@ -1,11 +1,13 @@
-"""The clock that the SDK itself looks at, where the process does not show virtual time (``clock="off"``).
+"""While code of a request runs: its loop, its time, and the clock that the SDK itself looks at.
 
-The SDK computes the ends of sleeps and retries from ``datetime.datetime.now()``, in three modules.
+Where the process does not show virtual time (``clock="off"``), the SDK sees it all the same: it computes the ends of
+sleeps and retries from ``datetime.datetime.now()``, in three modules.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from asyncio import events
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from .._core.instants import as_datetime
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from .inngest_request import Request, RequestLoop
 
 PLACES: tuple[Any, ...] = (errors, step_async, step_sync)
 """The modules of the SDK that look at a clock."""
@@ -36,3 +39,42 @@ class VirtualClock:
     def __exit__(self, *_: object) -> None:
         for place, before in zip(PLACES, self._before, strict=True):
             place.datetime = before
+
+
+class InRequest:
+    """The code of a request runs: on its loop, in its time, and known to the ledger."""
+
+    __slots__ = ("before", "blocks", "loop", "outer", "request", "sdk_clock")
+
+    def __init__(self, request: Request, loop: RequestLoop | None) -> None:
+        self.request = request
+        self.loop = loop
+        self.sdk_clock: VirtualClock | None = None
+
+    def __enter__(self) -> None:
+        request = self.request
+        clock = request.clock
+        self.before, clock.elapsed = clock.elapsed, 0
+        self.blocks, clock.block = clock.block, None if self.loop is not None else request.block
+        if clock.kind != "time-machine":
+            self.sdk_clock = VirtualClock(clock)
+            self.sdk_clock.__enter__()
+        self.outer = events._get_running_loop()  # noqa: SLF001 - the request's loop runs in place of any other
+        if self.loop is not None:
+            events._set_running_loop(self.loop)  # noqa: SLF001 - as above
+        request.stage.executing = request.executing
+        if request.executing is None:
+            request.watch_body()
+
+    def __exit__(self, *_: object) -> None:
+        request = self.request
+        request.unwatch()
+        if self.sdk_clock is not None:
+            self.sdk_clock.__exit__()
+        clock = request.clock
+        request.executing, request.stage.executing = request.stage.executing, None
+        events._set_running_loop(self.outer)  # noqa: SLF001 - as above
+        clock.elapsed, clock.block = self.before, self.blocks
+        request.ended_at = clock.micros
+        if clock.micros != request.world.now:
+            clock.show(request.world.now)

@@ -24,7 +24,8 @@ from .._core.runs import Failure
 from ..handlers import StepLoop
 from ..host import watched, watchers
 from ..loop import VirtualLoop
-from .inngest_clock import VirtualClock
+from .inngest_clock import InRequest
+from .inngest_in_place import staying
 from .inngest_worker import Worker
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class Request:
         result: what the SDK's own call gave, with the exceptions themselves.
         left: the part of the memo that the body has not asked for, by the ids of the wire.
         lost: why nobody hears the answer, as the report of the step at which that happened.
+        stays: it goes on behind a step that it executed, instead of ending with it.
+        body: the task in which the author's function runs.
     """
 
     result: Any = None
@@ -89,6 +92,10 @@ class Request:
     ended_at = 0
     watched: ExitStack | None = None
     probing = False
+    stays = False
+    body: Any = None
+    waits_for = ""
+    told: Report | None = None
     worker: Worker | None = None
     wakes = 0
     endless = False
@@ -133,6 +140,8 @@ class Request:
         worker = self.worker
         assert worker is not None, "this is our bug: a turn without a worker"
         worker.go()
+        if self.told is not None:
+            return self._tell()
         if worker.done:
             self.stage.under_way.pop(self, None)
             return self._at(self.ended_at, lambda: self._reply(worker.response, self.read))
@@ -161,6 +170,8 @@ class Request:
     def _turn(self) -> Reply | Suspended:
         loop, task = self.loop, self.task
         self._run_ready()
+        if self.told is not None:
+            return self._tell()
         if task.done() or self.lost is not None:
             response: Any = None
             if self.lost is None:
@@ -183,6 +194,41 @@ class Request:
             return Reply(failure=self._failure(UsageError(message)), final=True)
         self.stage.under_way[self] = None
         return Suspended(max(self.ended_at, self.began + due), self._fire)
+
+    # -- checkpointing ------------------------------------------------------------------------------------------------
+
+    async def checkpoint(self, report: Report) -> None:
+        """Tell the server of a step, and wait until it has recorded it."""
+        self.told = report
+        self.kept = self.loop.create_future()
+        await self.kept
+
+    def checkpoint_sync(self, report: Report) -> None:
+        """As ``checkpoint``, on the thread of the request."""
+        assert self.worker is not None, "this is our bug: a sync request that stays without a thread of its own"
+        self.told = report
+        self.worker.sleep()
+
+    def _tell(self) -> Reply | Suspended:
+        report, self.told = self.told, None
+        assert report is not None, "this is our bug: nothing to tell"
+        self.waits_for = report.command.key
+        self.run.live = self
+        self.stage.under_way.pop(self, None)
+        return self._at(self.ended_at, lambda: Reply([report]))
+
+    def go_on(self) -> Reply | Suspended:
+        """Go on behind the step that is recorded now."""
+        if self.worker is not None:
+            return self._turn_aside()
+        self.kept.set_result(None)
+        return self._turn()
+
+    def is_crowded(self, task: Any) -> bool:
+        """Whether anything else than the author's function itself is under way in it."""
+        if self.worker is not None:
+            return False
+        return task is not self.body or any(not one.done() for one in self.loop.made if one not in (task, self.task))
 
     def close(self) -> None:
         """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
@@ -260,7 +306,7 @@ class Request:
 
     def watch(self, step: Any, *, is_async: bool) -> None:
         """Surround the step tools of this request."""
-        run, send, invoke = step.run, step.send_event, step.invoke
+        run, send, invoke = staying(self, step, step.run, is_async=is_async), step.send_event, step.invoke
         counts = step._step_id_counter._counts  # noqa: SLF001 - the SDK's own count, before it counts this step
 
         def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -426,45 +472,6 @@ class Request:
 def key_of(step_id: str, index: int) -> str:
     """The key of the use of an id with that index."""
     return f"{step_id}:{index}" if index else step_id
-
-
-class InRequest:
-    """The code of a request runs: on its loop, in its time, and known to the ledger."""
-
-    __slots__ = ("before", "blocks", "loop", "outer", "request", "sdk_clock")
-
-    def __init__(self, request: Request, loop: RequestLoop | None) -> None:
-        self.request = request
-        self.loop = loop
-        self.sdk_clock: VirtualClock | None = None
-
-    def __enter__(self) -> None:
-        request = self.request
-        clock = request.clock
-        self.before, clock.elapsed = clock.elapsed, 0
-        self.blocks, clock.block = clock.block, None if self.loop is not None else request.block
-        if clock.kind != "time-machine":
-            self.sdk_clock = VirtualClock(clock)
-            self.sdk_clock.__enter__()
-        self.outer = events._get_running_loop()  # noqa: SLF001 - the request's loop runs in place of any other
-        if self.loop is not None:
-            events._set_running_loop(self.loop)  # noqa: SLF001 - as above
-        request.stage.executing = request.executing
-        if request.executing is None:
-            request.watch_body()
-
-    def __exit__(self, *_: object) -> None:
-        request = self.request
-        request.unwatch()
-        if self.sdk_clock is not None:
-            self.sdk_clock.__exit__()
-        clock = request.clock
-        request.executing, request.stage.executing = request.stage.executing, None
-        events._set_running_loop(self.outer)  # noqa: SLF001 - as above
-        clock.elapsed, clock.block = self.before, self.blocks
-        request.ended_at = clock.micros
-        if clock.micros != request.world.now:
-            clock.show(request.world.now)
 
 
 def ends_the_test(error: BaseException) -> bool:
