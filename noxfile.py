@@ -33,6 +33,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=LOWEST)
+@nox.parametrize("version", ["0.5.0", "0.5.9", "0.5.15"])
+def sdk(session: nox.Session, version: str) -> None:
+    """Run what concerns the Inngest SDK with an earlier version of it; `.ci/run` tries all."""
+    session.install(".[dev]", f"inngest=={version}")
+    session.run("python", "-m", "pytest", "tests/adapters", "tests/flow", *session.posargs)
+
+
+@nox.session(python=LOWEST)
 def coverage(session: nox.Session) -> None:
     """Combine what the tests measured on all Pythons, and hold it to the floors."""
     session.install("coverage>=7.10")

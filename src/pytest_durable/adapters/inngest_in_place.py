@@ -15,7 +15,7 @@ from inngest._internal import server_lib, step_lib
 from .._core.canonical import NotJSONError, canonical
 from .._core.commands import Report
 from .._core.results import VALUE, Result
-from .inngest_wire import hashed, memo_of
+from .inngest_wire import hashed, key_of, memo_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def staying(request: Request, step: Any, run: Callable[..., Any], *, is_async: b
             try:
                 return await run(step_id, *args, **kwargs)
             except step_lib.ResponseInterrupt as interrupt:
-                report = _report(request, interrupt, asyncio.current_task())
+                report = _report(request, key_of(step_id, index), interrupt, asyncio.current_task())
                 if report is None:
                     raise
             await request.checkpoint(report)
@@ -63,7 +63,7 @@ def staying(request: Request, step: Any, run: Callable[..., Any], *, is_async: b
         try:
             return run(step_id, *args, **kwargs)
         except step_lib.ResponseInterrupt as interrupt:
-            report = _report(request, interrupt, None)
+            report = _report(request, key_of(step_id, index), interrupt, None)
             if report is None:
                 raise
         request.checkpoint_sync(report)
@@ -73,7 +73,7 @@ def staying(request: Request, step: Any, run: Callable[..., Any], *, is_async: b
     return run_now
 
 
-def _report(request: Request, interrupt: Any, task: Any) -> Report | None:
+def _report(request: Request, key: str, interrupt: Any, task: Any) -> Report | None:
     """What the server is told of a step that was executed; None if the request must end with it.
 
     It ends with a step that failed or was only planned, and where steps stand side by side.
@@ -87,6 +87,4 @@ def _report(request: Request, interrupt: Any, task: Any) -> Report | None:
     except (NotJSONError, TypeError, ValueError):
         # The SDK says so in its own words.
         return None
-    userland = response.step.userland
-    key = f"{userland.id}:{userland.index}" if userland.index else userland.id
     return Report(request.run.entries[key].command, Result(VALUE, value))

@@ -26,6 +26,7 @@ from ..host import watched, watchers
 from ..loop import VirtualLoop
 from .inngest_clock import InRequest
 from .inngest_in_place import staying
+from .inngest_wire import key_of
 from .inngest_worker import Worker
 
 if TYPE_CHECKING:
@@ -344,8 +345,8 @@ class Request:
 
         def note(info: Any) -> None:
             userland = getattr(info, "userland", None)
-            step_id, index = (userland.id, userland.index) if userland is not None else (info.display_name, None)
-            key = f"{step_id}:{index}" if index else step_id
+            step_id, index = (userland.id, userland.index or 0) if userland is not None else (info.display_name, 0)
+            key = key_of(step_id, index)
             op = OPS.get(info.op.value, RUN)
             self.asked.append((key, self.ops.get(key, op) if op == RUN else op))
 
@@ -467,11 +468,6 @@ class Request:
         """Block for a while."""
         if micros:
             self.block(micros)
-
-
-def key_of(step_id: str, index: int) -> str:
-    """The key of the use of an id with that index."""
-    return f"{step_id}:{index}" if index else step_id
 
 
 def ends_the_test(error: BaseException) -> bool:

@@ -175,7 +175,7 @@ class Decoder:
 
     def _report(self, op: dict[str, Any], error: BaseException | None, *, final: bool) -> Report | Failure:
         kind = op["op"]
-        key, step_id, index = key_of(op)
+        key, step_id, index = step_of(op)
         made = READERS[kind](self, op, key, step_id, index)
         if isinstance(made, Failure):
             return made
@@ -283,12 +283,18 @@ READERS: dict[str, Callable[[Decoder, dict[str, Any], str, str, int], Command | 
 """What each operation becomes. The Python SDK has no others."""
 
 
-def key_of(op: dict[str, Any]) -> tuple[str, str, int]:
+def key_of(step_id: str, index: int) -> str:
+    """The key of the use of an id with that index."""
+    return f"{step_id}:{index}" if index else step_id
+
+
+def step_of(op: dict[str, Any]) -> tuple[str, str, int]:
     """The key, the id and the index of the step that an operation is about."""
     userland = op.get("userland") or {}
-    step_id = str(userland["id"] if "id" in userland else op.get("displayName") or op["id"])
+    shown = op.get("displayName")
+    step_id = str(userland["id"] if "id" in userland else op["id"] if shown is None else shown)
     index = userland.get("index") or 0
-    return (f"{step_id}:{index}" if index else step_id), step_id, index
+    return key_of(step_id, index), step_id, index
 
 
 def length_of(text: str) -> int:
