@@ -266,15 +266,6 @@ def test_floating_news_without_an_end_lands_when_nothing_else_is_due():
     assert log == [7]
 
 
-def test_what_is_due_can_be_described():
-    """The next three dues, with their distance, for messages."""
-    world = World(0)
-    assert world.describe_due() == "nothing"
-    plan(world, [], 60_000_000, name="a")
-    plan(world, [], 15_000_000, name="b")
-    assert world.describe_due() == "event 'b' arrives in 15s; event 'a' arrives in 1m"
-
-
 def test_news_is_asked_about_only_when_something_is_due():
     """Inside its window, at an instant at which nothing is due, news of a free moment is no choice."""
     chooser, log = Last(), []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .choices import ORDER, Choices, First
 from .errors import BoundReachedError
 from .happenings import RANKS, Moment, nothing
-from .instants import duration_text, instant_text
+from .instants import instant_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -288,8 +288,3 @@ class World:
             chosen = options[self.choices.choose(ORDER, options)]
         ready[chosen.rank].remove(chosen)
         return chosen
-
-    def describe_due(self) -> str:
-        """What is due next, for messages."""
-        alive = sorted((h.at, n, str(h)) for n, (_, _, h) in enumerate(self._heap) if not h.dead)[:3]
-        return "; ".join(f"{name} in {duration_text(at - self.now)}" for at, _, name in alive) or "nothing"
