@@ -75,7 +75,7 @@ class NativeHost:
     def __init__(self, body: Callable[..., Any]) -> None:
         self.body = body
         self.is_async = is_async(body)
-        self._loop: BodyLoop | None = None
+        self._unused: list[BodyLoop] = []
 
     def invoke(self, run: RunState, target: Entry | None) -> Answer:
         """Enter the body from the top."""
@@ -85,10 +85,14 @@ class NativeHost:
         return self._turn(run, invocation, self._enter(invocation), target)
 
     def _enter(self, invocation: Invocation) -> Body:
-        # A loop that the body before had no use for serves the next one; most bodies have none.
-        loop, self._loop = self._loop, None
-        if loop is None or loop.handles is not NOTHING:
+        # A loop that the body before had no use for serves the next one; most bodies have none. One that a handler found
+        # running, and used, is let go of. Simulations on other threads may enter the same body.
+        try:
+            loop = self._unused.pop()
+        except IndexError:
             loop = BodyLoop()  # type: ignore[abstract]  # what is not there refuses by name
+        if loop.handles is not NOTHING:
+            loop = BodyLoop()  # type: ignore[abstract]  # as above
         loop.invocation = invocation
         invocation.loop = loop
         events._set_running_loop(loop)  # noqa: SLF001 - the body's loop runs while the body does
@@ -97,7 +101,8 @@ class NativeHost:
     def _leave(self, body: Body) -> None:
         body.close()
         # It stays the running loop, as good a guard as any, until the next one runs.
-        self._loop = body.loop
+        if body.loop.handles is NOTHING:
+            self._unused.append(body.loop)
 
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Enter the body with the first ``limit`` recorded steps as memo, for a check.
