@@ -85,8 +85,8 @@ class NativeHost:
         return self._turn(run, invocation, self._enter(invocation), target)
 
     def _enter(self, invocation: Invocation) -> Body:
-        # A loop that the body before had no use for serves the next one; most have none. One that a handler found running,
-        # and used, is let go of. Simulations on other threads may enter the same body.
+        # A loop that the body before had no use for serves the next one, and most have none. One that a handler
+        # used after all is let go of. Simulations on other threads may enter the same body.
         try:
             loop = self._unused.pop()
         except IndexError:
