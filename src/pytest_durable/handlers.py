@@ -105,7 +105,7 @@ def _in_words(error: BaseException, where: str) -> BaseException:
     text = str(error)
     if isinstance(error, RuntimeError) and "attached to a different loop" in text:
         what = "awaits a future of another event loop"
-    elif isinstance(error, RuntimeError) and "from a running event loop" in text:
+    elif isinstance(error, RuntimeError) and ("from a running event loop" in text or "another loop is running" in text):
         what = "starts an event loop of its own"
     else:
         return error

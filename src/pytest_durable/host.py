@@ -263,6 +263,7 @@ class Body:
     """
 
     __slots__ = (
+        "__weakref__",
         "_cancels",
         "_must_cancel",
         "blocked",

@@ -62,6 +62,7 @@ class Invocation:
     Attributes:
         number: of the invocation in its run; a check that enters the body has the number of the last one.
         direct: recorded steps are answered at once: the body is under way, and has used no loop so far.
+        groups: how many sync groups this branch of the body has had.
         limit: how many completed steps the body may see; None for all. A step that was planned is executed in an
             invocation that sees what the planning one saw.
         horizon: the same as a place in the order of completion: earlier ones are seen.
@@ -78,6 +79,7 @@ class Invocation:
         "calls",
         "direct",
         "doom",
+        "groups",
         "horizon",
         "ignored",
         "interrupted",
@@ -94,7 +96,7 @@ class Invocation:
 
     def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
         self.phase = BODY
-        self.position = self.logged = self.ignored = 0
+        self.position = self.groups = self.logged = self.ignored = 0
         self.branch_name = ""
         self.last: Entry | None = None
         self.loop: VirtualLoop | None = None
@@ -144,9 +146,11 @@ class Invocation:
         return self._claim_new(step_id, op)
 
     def _claim_new(self, step_id: str, op: str) -> Entry:
-        if self.phase is not BODY or type(step_id) is not str or not step_id:
+        if self.phase is not BODY or not isinstance(step_id, str) or not step_id:
             self._refuse(step_id)
             return Entry(str(step_id), str(step_id), 0, op, None)
+        # The plain text of what may be a member of a StrEnum.
+        step_id = str.__str__(step_id)
         run, branch, position = self.run, self.branch, self.position
         if position < len(branch):
             index = sum(entry.id == step_id for entry in branch[:position])
@@ -204,22 +208,22 @@ class Invocation:
         raise UsageError(msg)
 
     @contextmanager
-    def in_branch(self, number: int, position: int) -> Iterator[None]:
+    def in_branch(self, number: int, group: int) -> Iterator[None]:
         """Compare steps, for a while, with those of one branch of a sync group.
 
         The branches of a sync group are entered one after the other, each up to its first new step, so it is within
         each branch that the steps of one invocation begin with those of the one before.
         """
-        name = f"{self.branch_name}/{position}.{number}"
-        outer = (self.branch, self.branch_name, self.position)
-        self.branch, self.branch_name, self.position = self.run.branches.setdefault(name, []), name, 0
+        name = f"{self.branch_name}/{group}.{number}"
+        outer = (self.branch, self.branch_name, self.position, self.groups)
+        self.branch, self.branch_name, self.position, self.groups = self.run.branches.setdefault(name, []), name, 0, 0
         try:
             yield
             asked = self.branch
             if self.position < len(asked) and self.doom is None and self.limit is None:
                 raise self._doomed(divergence(self.run, asked[self.position].key, None, None))
         finally:
-            self.branch, self.branch_name, self.position = outer
+            self.branch, self.branch_name, self.position, self.groups = outer
 
     def _leave_again(self) -> None:
         """A finally block asks for a step while the body is being left at another one: that comes first."""

@@ -188,6 +188,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def default_exception_handler(self, context: dict[str, Any]) -> None:
         """As ``call_exception_handler``."""
 
+    def get_task_factory(self) -> None:
+        """No factory: tasks are made by ``create_task``."""
+        return
+
     def get_debug(self) -> bool:
         """No debug mode."""
         return False

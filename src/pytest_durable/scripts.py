@@ -172,6 +172,12 @@ def scripted_value(entry: Entry, value: Any) -> Any:
     if entry.op in EXECUTED or value is None:
         return value
     if entry.op == WAIT:
+        if not isinstance(value, Event) and not hasattr(value, "items"):
+            msg = (
+                f"step '{entry.key}' waits for an event, and its script returns {value!r}; give an Event, the data of "
+                "one as a dict, or None for the timeout"
+            )
+            raise UsageError(msg)
         event = value if isinstance(value, Event) else Event(command.event, value)
         return {"name": event.name, "data": event.data, "id": event.id or f"scripted {entry.key}", "ts": event.ts}
     if entry.op == SIGNAL:

@@ -380,6 +380,9 @@ class Simulation:
 
     def cancel(self, run: Run, *, at: Duration | datetime | Between | None = None) -> None:
         """Cancel a run. What is in flight still happens, and nobody hears of it."""
+        if not isinstance(run, Run):
+            msg = f"cancel: {run!r} is no run; give what start() returned, or one of durable.runs"
+            raise UsageError(msg)
         state = run._state  # noqa: SLF001 - the simulation made it
         if self._runs.get(state.id) is not run:
             msg = f"cancel: {run!r} is a run of another simulation; cancel it there"

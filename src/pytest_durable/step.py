@@ -115,7 +115,8 @@ class Commands:
             msg = f"{where}: signal={signal!r} is not the name of a signal"
             raise UsageError(msg)
         if on_conflict not in {"replace", "fail"}:
-            msg = f'{where}: on_conflict={on_conflict!r}; say "replace" or "fail"'
+            given = "there is no on_conflict" if on_conflict is UNSET else f"on_conflict={on_conflict!r}"
+            msg = f'{where}: {given}; say on_conflict="replace" or on_conflict="fail"'
             raise UsageError(msg)
         limit = self._timeout(entry.key, timeout)
         return WaitForSignal(entry.key, entry.id, entry.index, signal, limit, replace=on_conflict == "replace")

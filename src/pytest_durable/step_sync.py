@@ -148,16 +148,21 @@ class GroupSync:
     ) -> tuple[Any, ...]:
         """As ``Group.parallel``: each callable runs up to its first new step, then all of these are planned."""
         results, interrupt, invocation = [], None, self._invocation
-        mode, position = mode_of(parallel_mode), invocation.position
+        mode, group = mode_of(parallel_mode), invocation.groups
+        invocation.groups += 1
         for number, branch in enumerate(branches_of(callables)):
             context = contextvars.copy_context()
             context.run(GROUP.set, mode)
-            with invocation.in_branch(number, position):
+            with invocation.in_branch(number, group):
                 try:
                     results.append(context.run(branch))
                 except StepInterrupt as stop:
                     interrupt = stop
                     invocation.phase = BODY
+                except Exception:
+                    # It ends the group; what a branch before it waits for is no interrupt of the body any more.
+                    invocation.interrupted = False
+                    raise
         if interrupt is not None:
             invocation.phase = LEAVING
             raise interrupt

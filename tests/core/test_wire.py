@@ -55,6 +55,15 @@ def test_what_comes_back_is_plain_json(tree):
     assert repr(wire.copy(tree, "step 'a'")) == repr(json.loads(json.dumps(tree)))
 
 
+@pytest.mark.parametrize(
+    "wrap", [lambda text: text, lambda text: [text], lambda text: {text: text}, lambda text: [[text]]]
+)
+def test_two_halves_of_a_character_come_back_as_one(wrap):
+    """JSON reads a surrogate pair as the character that it stands for; a lone half stays."""
+    assert wire.copy(wrap("\ud83d\ude00"), "step 'a'") == wrap("\N{GRINNING FACE}")
+    assert wire.copy(wrap("\ud83d"), "step 'a'") == wrap("\ud83d")
+
+
 @given(st.lists(TREES, min_size=1, max_size=3))
 def test_every_copy_is_fresh(tree):
     """Changing one copy changes neither the memo nor the next copy."""

@@ -1,6 +1,7 @@
 """Bad input: a clear error that names function, step, value and remedy, raised where the author wrote it."""
 
 import asyncio
+import enum
 import traceback
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -528,3 +529,86 @@ def test_an_error_of_usage_leaves_the_simulation_usable(durable):
         return "fine"
 
     assert durable.run(g) == "fine"
+
+
+class Names(enum.StrEnum):
+    """Ids of steps that an author keeps in one place."""
+
+    CHARGE = "charge"
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_member_of_a_str_enum_is_an_id(durable, sync):
+    """It is the text that counts, in keys, in histories and for scripts."""
+
+    @durable_function("named")
+    async def named(ctx):
+        return [await ctx.step.run(Names.CHARGE, lambda: 1), await ctx.step.run(Names.CHARGE, lambda: 2)]
+
+    @durable_function("named-sync")
+    def named_sync(ctx):
+        return [ctx.step.run(Names.CHARGE, lambda: 1), ctx.step.run(Names.CHARGE, lambda: 2)]
+
+    run = durable.start(named_sync if sync else named)
+    assert run.wait() == [1, 2]
+    assert [type(key) for key in run.steps] == [str, str]
+    assert list(run.steps) == ["charge", "charge:1"]
+
+
+def test_no_message_holds_an_address(durable):
+    """What lies where in memory differs from process to process, and a history does not."""
+
+    @durable_function("addressed", retries=0)
+    async def addressed(ctx):
+        return await ctx.step.run("a", object)
+
+    @durable_function("no-conflict", retries=0)
+    async def no_conflict(ctx):
+        return await ctx.step.wait_for_signal("w", signal="s", timeout="1d")
+
+    for function, words in (
+        (addressed, "<object object>"),
+        (no_conflict, 'there is no on_conflict; say on_conflict="re'),
+    ):
+        run = durable.start(function)
+        with pytest.raises(RunFailed, match=words):
+            run.wait()
+        assert "0x" not in run.history.to_json()
+
+
+def test_a_script_that_answers_a_wait_with_no_event_is_told_so(durable):
+    """The message names the step, the value and what to give."""
+
+    @durable_function("waits")
+    async def waits(ctx):
+        return await ctx.step.wait_for_event("approval", event="ok", timeout="1d")
+
+    durable.step("approval").returns(5)
+    with pytest.raises(UsageError, match="step 'approval' waits for an event, and its script returns 5; give an Event"):
+        durable.run(waits)
+
+
+def test_what_is_no_run_cannot_be_cancelled(durable):
+    """The message says what to give."""
+    with pytest.raises(UsageError, match=r"cancel: 5 is no run; give what start\(\) returned"):
+        durable.cancel(5)
+
+
+def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(durable):
+    """However it starts it."""
+
+    def starts():
+        loop = asyncio.new_event_loop()
+        nap = asyncio.sleep(1)
+        try:
+            loop.run_until_complete(nap)
+        finally:
+            nap.close()
+            loop.close()
+
+    @durable_function("own-loop", retries=0)
+    async def own_loop(ctx):
+        return await ctx.step.run("starts", starts)
+
+    with pytest.raises(RunFailed, match="step 'starts' of own-loop starts an event loop of its own"):
+        durable.run(own_loop)

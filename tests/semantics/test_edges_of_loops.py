@@ -166,3 +166,27 @@ def test_a_moment_is_a_window():
     assert repr(between("1h", "2h")) == "between('1h', '2h')"
     with Simulation() as sim, pytest.raises(UsageError, match="ends before it begins"):
         sim.signal("x", at=between("2h", "1h"))
+
+
+def test_anyio_works_in_steps_and_in_bodies(durable):
+    """Its task groups and deadlines ask asyncio for more than asyncio's own: the factory of tasks, weak references."""
+    anyio = pytest.importorskip("anyio")
+
+    async def handler():
+        done = []
+        async with anyio.create_task_group() as group:
+            for number in range(2):
+                group.start_soon(lambda n=number: _note(done, n))
+        return done
+
+    async def _note(done, number):
+        await anyio.sleep(1)
+        done.append(number)
+
+    @durable_function("with-anyio")
+    async def with_anyio(ctx):
+        with anyio.move_on_after(60):
+            await ctx.step.sleep("long", "1h")
+        return await ctx.step.run("tasks", handler)
+
+    assert durable.run(with_anyio) == [0, 1]

@@ -6,6 +6,7 @@ import pytest
 
 from pytest_durable import (
     Event,
+    NonRetriableError,
     ParallelMode,
     RunFailed,
     Simulation,
@@ -707,3 +708,46 @@ def test_the_history_of_a_parallel_run_is_the_same_every_time(double, chains, mo
             return run.history.to_json()
 
     assert history() == history()
+
+
+def test_sync_groups_one_behind_the_other_are_two_groups(durable):
+    """A group begins its own branches, also where no step stands between it and the one before, or in a branch."""
+    charged = []
+
+    @durable_function("rounds")
+    def rounds(ctx):
+        def pair(number):
+            return ctx.group.parallel(
+                (
+                    lambda: ctx.step.run("a", lambda: charged.append(number) or number),
+                    lambda: ctx.step.run("b", lambda: number),
+                )
+            )
+
+        nested = ctx.group.parallel((lambda: [*pair(3), *pair(4)], lambda: ctx.step.run("c", lambda: 5)))
+        return [pair(number) for number in range(3)] + [list(nested)]
+
+    run = durable.start(rounds)
+    assert run.wait() == [[0, 0], [1, 1], [2, 2], [[3, 3, 4, 4], 5]]
+    assert sorted(charged) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("mode", list(ParallelMode))
+@pytest.mark.parametrize("optimise", [True, False])
+def test_a_sync_group_may_fail_while_a_branch_before_waits(durable, mode, optimise):
+    """The failure of a later branch is the failure of the group; the body may catch it and end."""
+
+    def broken():
+        message = "no"
+        raise NonRetriableError(message)
+
+    @durable_function("caught", optimize_parallelism=optimise)
+    def caught(ctx):
+        try:
+            ctx.group.parallel(
+                (lambda: ctx.step.sleep("nap", "1h"), lambda: ctx.step.run("broken", broken)), parallel_mode=mode
+            )
+        except StepError:
+            return ctx.step.run("after", lambda: "caught")
+
+    assert durable.run(caught) == "caught"

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from .wire import Stored
+from .wire import HALF, Stored
 
 EXACT = 2**53
 """Whole numbers up to this size are doubles as they stand."""
 
 PLAIN = 10**21
 """Doubles from this size on are written with an exponent, and read as fractions."""
-
-
-HALF = "\\ud"
-"""What the halves of surrogate pairs begin with in JSON."""
 
 
 class NotJSONError(ValueError):

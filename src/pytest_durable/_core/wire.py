@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -19,9 +20,13 @@ SCALARS = frozenset({str, int, float, bool, type(None)})
 
 KEYS = frozenset({str})
 
+HALF = "\\ud"
+"""What the halves of surrogate pairs begin with in JSON; two of them come back as one character."""
+
 _encode = json.JSONEncoder(allow_nan=False).encode
 _decoder: Any = json.JSONDecoder()
 _scan = _decoder.scan_once
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 WIDEST = 60
 """How much of a value a message shows."""
 
@@ -47,14 +52,15 @@ def store(value: object, who: str, *parts: str) -> tuple[Stored, int]:
     """
     kind = type(value)
     if kind is str:
-        return (value, None), len(encode_basestring_ascii(value))  # type: ignore[arg-type]  # it is a str
+        text = encode_basestring_ascii(value)  # type: ignore[arg-type]  # it is a str
+        return (parse(text) if HALF in text else value, None), len(text)
     if value is None or kind is bool or (kind is int and -SMALL < value < SMALL):  # type: ignore[operator]  # an int
         return (value, None), len(repr(value))
     try:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise SerializationError(_explain(value, who.format(*parts) if parts else who, error)) from None
-    return (value.copy() if _is_flat(value) else None, text), len(text)  # type: ignore[attr-defined]  # a dict or list
+    return (value.copy() if _is_flat(value) and HALF not in text else None, text), len(text)  # type: ignore[attr-defined]  # a dict or list
 
 
 def _is_flat(value: object) -> bool:
@@ -101,7 +107,8 @@ def _explain(value: object, who: str, error: Exception) -> str:
         return f"{who}: a whole number is too long for JSON; return it as text"
     if isinstance(error, ValueError) and "ircular" in str(error):
         return f"{who}: the value contains itself, which JSON cannot carry; return a plain tree"
-    shown = repr(found)
+    # Where it lies in memory differs from process to process.
+    shown = _ADDRESS.sub("", repr(found))
     shown = shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + "..."
     where = f" at {place.lstrip('.')}" if place else ""
     if isinstance(found, float):
