@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._core.errors import UsageError
-from ._core.instants import Duration, duration
+from ._core.instants import MINUTE, SECOND, Duration, duration
 from ._core.limits import DEFAULT_RETRIES, MOST_RETRIES
 from ._core.runs import CancelOn, FunctionSpec, Trigger
 from .conditions import accepts_all, bound_refusal, compiled, refusal
@@ -259,6 +259,21 @@ def _optional(value: Duration | None, what: str) -> int | None:
     return None if value is None else duration(value, what)
 
 
+LEAST_JITTER, MOST_JITTER = SECOND, 5 * MINUTE
+
+
+def _jitter(given: TriggerLike, fn_id: str) -> int:
+    wanted = getattr(given, "jitter", None)
+    if wanted is None:
+        return 0
+    where = f"function {fn_id!r}: the jitter of a cron"
+    length = duration(wanted, where)
+    if not LEAST_JITTER <= length <= MOST_JITTER:
+        msg = f"{where} is {wanted!r}; the server takes one from 1 s to 5 m"
+        raise UsageError(msg)
+    return length
+
+
 def _trigger(given: TriggerLike, fn_id: str) -> Trigger:
     if isinstance(given, str) and given:
         return Trigger(given)
@@ -270,7 +285,7 @@ def _trigger(given: TriggerLike, fn_id: str) -> Trigger:
     if isinstance(cron, str):
         from .cron import ticks
 
-        return Trigger(None, None, ticks(cron, f"function {fn_id!r}"), cron)
+        return Trigger(None, None, ticks(cron, f"function {fn_id!r}"), cron, _jitter(given, fn_id))
     msg = f"function {fn_id!r}: {given!r} is no trigger; use an event name, TriggerEvent(event=) or TriggerCron(cron=)"
     raise UsageError(msg)
 

@@ -10,7 +10,7 @@ from ._core.choices import Schedule
 from ._core.engine import Engine
 from ._core.errors import UnusedScriptError, UsageError
 from ._core.happenings import NEWS, TIMER, Happening
-from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later
+from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later, rfc3339
 from ._core.limits import Limits
 from ._core.world import World
 from .clock import Clock, start_instant
@@ -273,16 +273,17 @@ class Simulation:
         if tick is None:
             return
 
+        at = tick + trigger.late(self.engine.seed, spec.id, number, tick)
+
         def fire() -> None:
-            data = {"cron": trigger.text}
-            ticked = {"name": "inngest/scheduled.timer", "data": data, "ts": tick // MILLISECOND}
-            ticked["id"] = as_datetime(tick).isoformat()
+            data = {"cron": trigger.text, "scheduledAt": rfc3339(tick), "fireAt": rfc3339(at)}
+            ticked = {"name": "inngest/scheduled.timer", "data": data, "ts": at // MILLISECOND, "id": rfc3339(tick)}
             self.ticks += 1
             self.engine.answers.tick(spec, ticked)
             self._schedule_tick(spec, trigger, number, tick)
 
         subject = Named(spec.id, spec.id)
-        self.world.push(Happening(tick, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
+        self.world.push(Happening(at, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
 
     def start(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Run:
         """Create a run, for an event, for a dict as the data of one, or for a list of events as a batch.

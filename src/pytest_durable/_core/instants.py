@@ -122,6 +122,11 @@ def as_datetime(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=micros)
 
 
+def rfc3339(micros: int) -> str:
+    """An instant as the server writes it."""
+    return as_datetime(micros).isoformat().replace("+00:00", "Z")
+
+
 def as_milliseconds(micros: int) -> int:
     """Milliseconds since 1970, as events carry them."""
     return micros // MILLISECOND

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from types import CodeType, MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import chance
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
+from .instants import SECOND
 from .limits import DEFAULT_RETRIES
 from .wire import load
 
@@ -51,9 +53,12 @@ Refusal = Callable[[dict[str, Any], int], "str | None"]
 
 
 class Trigger:
-    """An event name (or pattern with a trailing ``*``) and a condition; ``cron`` in its place for a schedule."""
+    """An event name (or pattern with a trailing ``*``) and a condition; ``cron`` in its place for a schedule.
 
-    __slots__ = ("cron", "event", "refuses", "text")
+    ``jitter``: how late each tick of the schedule may be, in microseconds; 0 for never.
+    """
+
+    __slots__ = ("cron", "event", "jitter", "refuses", "text")
 
     def __init__(
         self,
@@ -61,11 +66,17 @@ class Trigger:
         refuses: Refusal | None = None,
         cron: Callable[[int], int | None] | None = None,
         text: str = "",
+        jitter: int = 0,
     ) -> None:
         self.event = event
+        self.jitter = jitter
         self.text = text
         self.refuses = refuses
         self.cron = cron
+
+    def late(self, seed: int, *who: object) -> int:
+        """How late a tick is: from a second to the jitter, by chance of its own; 0 without one."""
+        return SECOND + chance.below(max(1, self.jitter - SECOND), seed, "jitter", *who) if self.jitter else 0
 
 
 class CancelOn:
