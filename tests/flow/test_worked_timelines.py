@@ -10,6 +10,7 @@ import pytest
 from pytest_durable import Event, StepError, Timeouts, durable_function
 
 inngest = pytest.importorskip("inngest")
+server_lib = pytest.importorskip("inngest._internal.server_lib")
 
 KINDS = pytest.mark.parametrize("kind", ["native", "sdk"])
 JITTER = 30
@@ -21,7 +22,7 @@ def made(kind, body, *, name="fn", **options):
         return durable_function(name, trigger="app/go", **options)(body)
     client = inngest.Inngest(app_id="app", is_production=False)
     if "timeouts" in options:
-        options["timeouts"] = inngest.Timeouts(finish=dt.timedelta(seconds=30))
+        options["timeouts"] = server_lib.Timeouts(finish=dt.timedelta(seconds=30))
     return client.create_function(fn_id=name, trigger=inngest.TriggerEvent(event="app/go"), **options)(body)
 
 
