@@ -101,8 +101,9 @@ class NativeHost:
     def _leave(self, body: Body) -> None:
         body.close()
         # It stays the running loop, as good a guard as any, until the next one runs.
-        if body.loop.handles is NOTHING:
-            self._unused.append(body.loop)
+        loop = body.loop
+        if loop.handles is NOTHING:
+            self._unused.append(loop)
 
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Enter the body with the first ``limit`` recorded steps as memo, for a check.

@@ -149,8 +149,9 @@ class Invocation:
         if self.phase is not BODY or not isinstance(step_id, str) or not step_id:
             self._refuse(step_id)
             return Entry(str(step_id), str(step_id), 0, op, None)
-        # The plain text of what may be a member of a StrEnum.
-        step_id = str.__str__(step_id)
+        if type(step_id) is not str:
+            # The plain text of a member of a StrEnum, for one.
+            step_id = str.__str__(step_id)
         run, branch, position = self.run, self.branch, self.position
         if position < len(branch):
             index = sum(entry.id == step_id for entry in branch[:position])
