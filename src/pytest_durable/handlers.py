@@ -64,7 +64,7 @@ def call(
             # Abstract for type checkers only; what is not there refuses by name.
             value = _await(value, StepLoop(_where(entry, run), bound, clock))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
-        kind, value = ERROR, _in_words(raised, _where(entry, run))
+        kind, value = ERROR, in_words(raised, _where(entry, run))
     finally:
         elapsed, clock.elapsed = clock.elapsed, None
         if elapsed:
@@ -100,7 +100,7 @@ def _await(awaitable: Any, loop: StepLoop) -> Any:
         events._set_running_loop(outer)  # noqa: SLF001 - as above
 
 
-def _in_words(error: BaseException, where: str) -> BaseException:
+def in_words(error: BaseException, where: str) -> BaseException:
     """What asyncio says of loops, in the words of whoever wrote the step."""
     text = str(error)
     if isinstance(error, RuntimeError) and "attached to a different loop" in text:

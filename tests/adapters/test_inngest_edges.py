@@ -161,3 +161,60 @@ def test_a_trace_with_a_time_that_is_none_is_refused():
     }  # fmt: skip
     with pytest.raises(UsageError, match="'yesterday'"):
         History.from_inngest(trace)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(sync):
+    """In the words of native steps; other errors of its kind stay what they are."""
+
+    def starts():
+        nap = asyncio.sleep(1)
+        try:
+            return asyncio.run(nap)
+        finally:
+            nap.close()
+
+    def breaks():
+        raise RuntimeError("plain")
+
+    client = inngest.Inngest(app_id="app", is_production=False)
+    for handler, words in (
+        (starts, "step 's' of app-fn starts an event loop of its own"),
+        (breaks, "RuntimeError: plain"),
+    ):
+
+        async def body(ctx, handler=handler):
+            return await ctx.step.run("s", handler)
+
+        def body_sync(ctx, handler=handler):
+            return ctx.step.run("s", handler)
+
+        trigger = inngest.TriggerEvent(event="go")
+        function = client.create_function(fn_id="fn", trigger=trigger, retries=0)(body_sync if sync else body)
+        with Simulation() as sim, pytest.raises(RunFailed, match=words):
+            sim.run(function)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_the_ctx_of_another_request_is_refused(sync):
+    """A function that keeps the ctx of its first request is told so, instead of asking for the same step for ever."""
+    kept = []
+
+    async def body(ctx):
+        kept.append(ctx)
+        await ctx.step.run("first", lambda: 1)
+        return await kept[0].step.run("second", lambda: 2)
+
+    def body_sync(ctx):
+        kept.append(ctx)
+        ctx.step.run("first", lambda: 1)
+        return kept[0].step.run("second", lambda: 2)
+
+    client = inngest.Inngest(app_id="app", is_production=False)
+    trigger = inngest.TriggerEvent(event="go")
+    function = client.create_function(fn_id="fn", trigger=trigger, retries=0)(body_sync if sync else body)
+    with (
+        Simulation() as sim,
+        pytest.raises(RunFailed, match=r"step 'second' is asked for .* with the ctx of another one"),
+    ):
+        sim.run(function)

@@ -16,17 +16,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .._core.commands import INFER, INVOKE, RUN, SEND, SLEEP, WAIT, Execute, Reply, Report, Suspended
-from .._core.errors import NonRetriableError, RetryAfterError, UsageError
+from .._core.errors import UsageError
 from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
 from .._core.results import CRASH, VALUE, Result
 from .._core.runs import Failure
-from ..handlers import StepLoop
+from ..handlers import StepLoop, in_words
 from ..host import watched, watchers
 from ..loop import VirtualLoop
 from .inngest_clock import InRequest
 from .inngest_in_place import staying
-from .inngest_wire import key_of
+from .inngest_wire import in_sdk, key_of
 from .inngest_worker import Worker
 
 if TYPE_CHECKING:
@@ -310,6 +310,16 @@ class Request:
         run, send, invoke = staying(self, step, step.run, is_async=is_async), step.send_event, step.invoke
         counts = step._step_id_counter._counts  # noqa: SLF001 - the SDK's own count, before it counts this step
 
+        def own(step_id: str) -> int:
+            if (current := CURRENT.get(self)) is not self:
+                msg = (
+                    f"step '{step_id}' is asked for in a request of {current.run.spec.id} with the ctx of another one, "
+                    f"of {self.run.spec.id}; use the ctx that the function was given, and keep none"
+                )
+                raise UsageError(msg)
+            index: int = counts.get(step_id, 0)
+            return index
+
         def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
             self.ops[key_of(step_id, counts.get(step_id, 0))] = SEND
             return send(step_id, *args, **kwargs)
@@ -321,7 +331,7 @@ class Request:
         if is_async:
 
             async def run_step(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
-                index = counts.get(step_id, 0)
+                index = own(step_id)
                 return await run(step_id, lambda *given: self._attempt(step_id, index, handler, given), *args, **kwargs)
 
             async def send_step(step_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -331,7 +341,7 @@ class Request:
         else:
 
             def run_now(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
-                index = counts.get(step_id, 0)
+                index = own(step_id)
                 return run(step_id, lambda *given: self._attempt_sync(step_id, index, handler, given), *args, **kwargs)
 
             step.run, step.send_event = run_now, send_event
@@ -376,6 +386,9 @@ class Request:
         try:
             value = handler(*args)
             goes = inspect.isawaitable(value)
+        except RuntimeError as error:
+            self._retell(error, entry)
+            raise
         finally:
             if not goes:
                 self._step_ends()
@@ -393,6 +406,12 @@ class Request:
             await asyncio.sleep(result.elapsed / SECOND)
         return self._outcome(entry, result)
 
+    def _retell(self, error: RuntimeError, entry: Entry) -> None:
+        """Raise what asyncio says of loops in clearer words; of all else nothing."""
+        told = in_words(error, f"step '{entry.key}' of {self.run.spec.id}")
+        if told is not error:
+            raise told from error
+
     def _attempt_sync(self, step_id: str, index: int, handler: Any, args: tuple[Any, ...]) -> Any:
         entry = self._begin(step_id, index, handler, args)
         if self._intervenes:
@@ -402,6 +421,9 @@ class Request:
         self._step_begins(entry, handler)
         try:
             return handler(*args)
+        except RuntimeError as error:
+            self._retell(error, entry)
+            raise
         finally:
             self._step_ends()
 
@@ -475,18 +497,3 @@ def ends_the_test(error: BaseException) -> bool:
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return True
     return any(kind.__module__ == "_pytest.outcomes" for kind in type(error).__mro__)
-
-
-def in_sdk(error: BaseException) -> BaseException:
-    """A scripted or injected error in the class that the SDK knows."""
-    from inngest import NonRetriableError as Final
-    from inngest import RetryAfterError as Later
-
-    made: BaseException = error
-    if isinstance(error, NonRetriableError):
-        made = Final(error.message)
-    elif isinstance(error, RetryAfterError):
-        made = Later(error.message, error.retry_after)
-    if made is not error:
-        made.__cause__ = error
-    return made

@@ -24,7 +24,7 @@ from .._core.commands import (
     Sleep,
     WaitForEvent,
 )
-from .._core.errors import ExpressionError, LimitError, RetryAfterError, StepSizeError, UsageError
+from .._core.errors import ExpressionError, LimitError, NonRetriableError, RetryAfterError, StepSizeError, UsageError
 from .._core.instants import DAY, HOUR, MILLISECOND, MINUTE, SECOND, WEEK, instant
 from .._core.remote import server_failure
 from .._core.results import ERROR, VALUE, Result
@@ -312,3 +312,18 @@ def _retry_after(text: str | None) -> BaseException | None:
     if text is None:
         return None
     return RetryAfterError("", datetime.fromisoformat(text).astimezone(UTC))
+
+
+def in_sdk(error: BaseException) -> BaseException:
+    """A scripted or injected error in the class that the SDK knows."""
+    from inngest import NonRetriableError as Final
+    from inngest import RetryAfterError as Later
+
+    made: BaseException = error
+    if isinstance(error, NonRetriableError):
+        made = Final(error.message)
+    elif isinstance(error, RetryAfterError):
+        made = Later(error.message, error.retry_after)
+    if made is not error:
+        made.__cause__ = error
+    return made
