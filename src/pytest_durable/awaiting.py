@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ._core.commands import Command
     from ._core.runs import Entry
+    from .loop import VirtualLoop
 
 
 class StepCoroutine(Coroutine[Any, Any, Any]):
@@ -40,8 +41,8 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
             if invocation.phase is not BODY:
                 self._too_late()
                 yield None
-            loop = invocation.loop
-            if loop is not None and (loop.made or loop.timers or loop.gathers):
+            loop = self._busy_loop()
+            if loop is not None:
                 invocation.waiting[entry.key] = future = loop.create_future()
                 yield from future
         if entry.plain:
@@ -74,7 +75,7 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
 
     def close(self) -> None:
         """As of any coroutine."""
-        if hasattr(self, "_running"):
+        if self.begun:
             self._running.close()
 
     def _start(self) -> Generator[Any, Any, Any]:
@@ -87,6 +88,11 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
     def __hash__(self) -> int:
         # Not the hash of text, which differs from process to process.
         return crc32(self.entry.key.encode())
+
+    def _busy_loop(self) -> VirtualLoop | None:
+        """The loop, if others are under way on it: then the body goes on by a future, and not by the engine's hand."""
+        loop = self.invocation.loop
+        return loop if loop is not None and (loop.made or loop.timers or loop.gathers) else None
 
     def _too_late(self) -> None:
         invocation = self.invocation
@@ -135,8 +141,8 @@ class Wanted(StepCoroutine):
             self._too_late()
             yield None
         self._ask(GROUP.get())
-        loop = invocation.loop
-        if loop is not None and (loop.made or loop.timers or loop.gathers):
+        loop = self._busy_loop()
+        if loop is not None:
             invocation.waiting[entry.key] = command.future = future = loop.create_future()
             yield from future
         else:

@@ -50,7 +50,7 @@ def call(
     kwargs: Mapping[str, Any],
     clock: Clock,
     entry: Entry,
-    run: RunState | None,
+    run: RunState,
     bound: int,
 ) -> Result:
     """Call a handler and wait for its result in virtual time: a value or an error. Handlers do not nest."""
@@ -64,7 +64,7 @@ def call(
             # Abstract for type checkers only; what is not there refuses by name.
             value = _await(value, StepLoop(_where(entry, run), bound, clock))  # type: ignore[abstract]
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
-        kind, value = ERROR, in_words(raised, _where(entry, run))
+        kind, value = ERROR, in_words(raised, entry, run)
     finally:
         elapsed, clock.elapsed = clock.elapsed, None
         if elapsed:
@@ -72,8 +72,8 @@ def call(
     return Result(kind, value, elapsed)
 
 
-def _where(entry: Entry, run: RunState | None) -> str:
-    return f"step '{entry.key}' of {run.spec.id if run is not None else ''}"
+def _where(entry: Entry, run: RunState) -> str:
+    return f"step '{entry.key}' of {run.spec.id}"
 
 
 def _await(awaitable: Any, loop: StepLoop) -> Any:
@@ -100,7 +100,7 @@ def _await(awaitable: Any, loop: StepLoop) -> Any:
         events._set_running_loop(outer)  # noqa: SLF001 - as above
 
 
-def in_words(error: BaseException, where: str) -> BaseException:
+def in_words(error: BaseException, entry: Entry, run: RunState) -> BaseException:
     """What asyncio says of loops, in the words of whoever wrote the step."""
     text = str(error)
     if isinstance(error, RuntimeError) and "attached to a different loop" in text:
@@ -109,6 +109,7 @@ def in_words(error: BaseException, where: str) -> BaseException:
         what = "starts an event loop of its own"
     else:
         return error
+    where = _where(entry, run)
     refused = UsageError(f"{where} {what}, which has no virtual time; make its handler async and await there. {text}")
     refused.__cause__ = error
     return refused

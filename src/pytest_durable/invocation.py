@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
 from ._core.runs import NEVER, Entry
-from ._core.wire import parse
+from ._core.wire import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -260,9 +260,7 @@ class Invocation:
         failure = entry.failure
         if failure is not None:
             raise failure.step_error()
-        value, text = entry.stored
-        if text is not None:
-            value = parse(text) if value is None else value.copy()
+        value = load(entry.stored)
         return value if convert is None else convert(value)
 
     # -- time ---------------------------------------------------------------------------------------------------------

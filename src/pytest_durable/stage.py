@@ -62,15 +62,9 @@ class TestStage:
 
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
-        if entry.op == RUN and not self.scripts.written and not self.faults.present and self.world.footprint is None:
-            # What ``_call`` does, in the common case.
+        if entry.op == RUN and not self.scripts.written and not self.faults.present:
             command: Any = entry.command
-            bound = self.engine.limits.callbacks_per_invocation
-            self.executing, run.executing = entry, entry.key
-            try:
-                return call(command.handler, command.args, command.kwargs, self.clock, entry, run, bound)
-            finally:
-                self.executing, run.executing = None, ""
+            return self._call(run, entry, command.handler, command.args, command.kwargs)
         action = self.scripts.next(run, entry) if self.scripts.written else None
         fault = self._choose(run, entry) if self.faults.present else None
         if action is None and fault is None:
@@ -107,23 +101,17 @@ class TestStage:
         if handler is None:
             return Result(ERROR, self._unscripted(where, entry))
         args, kwargs = getattr(command, "args", ()), getattr(command, "kwargs", {})
-        return self._call(entry, handler, args, kwargs)
+        return self._call(run, entry, handler, args, kwargs)
 
-    def _call(self, entry: Entry, handler: Any, args: Any, kwargs: Any) -> Result:
-        world = self.world
-        if world.footprint is not None:
+    def _call(self, run: RunState, entry: Entry, handler: Any, args: Any, kwargs: Any) -> Result:
+        if self.world.footprint is not None:
             self._touch(entry, handler)
-        run = self.engine.current
-        self.executing = entry
-        if run is not None:
-            run.executing = entry.key
         bound = self.engine.limits.callbacks_per_invocation
+        self.executing, run.executing = entry, entry.key
         try:
             return call(handler, args, kwargs, self.clock, entry, run, bound)
         finally:
-            self.executing = None
-            if run is not None:
-                run.executing = ""
+            self.executing, run.executing = None, ""
 
     def _touch(self, entry: Entry, handler: Any) -> None:
         """Step bodies are opaque, so any two of them conflict, unless somebody says what they touch."""
@@ -293,7 +281,7 @@ class TestStage:
         if action.kind == s.CALL:
             data = getattr(entry.command, "data", {})
             args = (data,) if hasattr(entry.command, "data") else ()
-            result = self._call(entry, action.payload, args, {})
+            result = self._call(run, entry, action.payload, args, {})
             result.elapsed += action.elapsed
             if result.kind == VALUE:
                 result.payload = s.scripted_value(entry, result.payload)

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 CANCEL_PERIOD = 365 * DAY
 
 
+def event_id_of(milliseconds: int, seed: int, who: str) -> str:
+    """The id of an event that was given none, made of who sends it."""
+    return chance.ulid(milliseconds, seed, f"event {who}")
+
+
 class Answers:
     """Waits, signals, invocations and sleeps of all runs, and the events that answer them."""
 
@@ -243,12 +248,7 @@ class Answers:
     def make_event(self, name: str, data: dict[str, Any], who: str, event_id: str = "", ts: int = 0) -> dict[str, Any]:
         """The wire form of an event. ``who`` is what its id is made of; ``ts`` is milliseconds, 0 for now."""
         now = self.world.now // MILLISECOND
-        return {
-            "data": data,
-            "id": event_id or chance.ulid(now, self.engine.seed, f"event {who}"),
-            "name": name,
-            "ts": ts or now,
-        }
+        return {"data": data, "id": event_id or event_id_of(now, self.engine.seed, who), "name": name, "ts": ts or now}
 
     def start(self, spec: FunctionSpec, given: list[dict[str, Any]], who: str) -> RunState:
         """Create a run for an event, or for several as a batch, whatever would drop or gather them on their way."""
@@ -305,8 +305,8 @@ class Answers:
         known = run.id if name != "inngest/function.finished" else ""
 
         def make() -> dict[str, Any]:
-            event_id = known or chance.ulid(now, seed, f"event {who}")
-            return {"data": data(), "id": event_id, "name": name, "ts": now}
+            # Not by ``make_event``: whoever reads it late gets the same, and it keeps no engine alive.
+            return {"data": data(), "id": known or event_id_of(now, seed, who), "name": name, "ts": now}
 
         event = BusEvent(make, who, self.world.now, run)
         self.world.touch(f"event {name}", "r")
