@@ -40,6 +40,12 @@ class TimeMachine:
     def __init__(self, micros: int) -> None:
         import time_machine
 
+        if freezegun_is_active():
+            msg = (
+                'clock="time-machine" (or durable_clock) inside freeze_time: time-machine cannot work while freezegun '
+                'does; leave the argument away, which takes up the moment of freeze_time, or say clock="freezegun"'
+            )
+            raise UsageError(msg)
         seconds, rest = divmod(micros, SECOND)
         # Whole seconds, not a datetime: a datetime in UTC would also change the local zone of the process.
         self._travel = time_machine.travel(seconds, tick=False)
@@ -140,6 +146,10 @@ class Clock:
         """How long the step that is executed has slept, in microseconds; None outside any step."""
         self.receive: Callable[[Any], list[str]] | None = None
         """What takes the events that clients of an SDK send while this simulation is on top."""
+        self.actor: Callable[[], str] | None = None
+        """Who acts now, for messages: a step or a body; "" for the test."""
+        self.threads = False
+        """Whether steps may start threads."""
         self.block: Callable[[int], None] | None = None
         """Who lets the code under way wait, where others go on meanwhile; None where it waits alone."""
 
@@ -160,7 +170,11 @@ class Clock:
         if self.kind is None:
             self.kind = "freezegun" if freezegun_is_active() else "time-machine"
         _stack.append(self)
-        _show_top()
+        try:
+            _show_top()
+        except UsageError:
+            self.leave()
+            raise
 
     def leave(self) -> None:
         """Leave the stack; the clock below is shown again."""
@@ -176,9 +190,14 @@ def inbox() -> Callable[[Any], list[str]] | None:
     return _stack[-1].receive if _stack else None
 
 
+def driven() -> Clock | None:
+    """The clock that this thread drives; None elsewhere."""
+    return _stack[-1] if _stack and get_ident() == _driver[0] else None
+
+
 def virtual_sleep(seconds: float) -> None:
     """``time.sleep`` while a simulation is driven: in a step it takes virtual time, and in a body it is refused."""
-    clock = _stack[-1] if _stack and get_ident() == _driver[0] else None
+    clock = driven()
     if clock is None:
         real_sleep(seconds)
     elif clock.elapsed is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from asyncio import events
 from typing import TYPE_CHECKING, Any
 
 from . import clock as clocks
 from ._core.errors import UsageError
+from .fence import start_in_a_drive
 from .gathering import gather
 from .loop import GUARD, ordered_as_completed, swap_current_task
 
@@ -41,6 +43,7 @@ class Drive:
     _task: Any = None
     _stock: Any = None
     _sleep: Any = None
+    _start: Any = None
     _driver = 0
 
     def __init__(self, clock: Clock) -> None:
@@ -62,10 +65,12 @@ class Drive:
             self._task = swap_current_task(outer, None)
         events._set_running_loop(GUARD)  # noqa: SLF001 - as above
         self._sleep, time.sleep = time.sleep, clocks.virtual_sleep  # type: ignore[assignment]  # it takes a float
+        self._start, threading.Thread.start = threading.Thread.start, start_in_a_drive  # type: ignore[assignment, method-assign]  # as time.sleep
         self._driver = clocks.drive_from_here()
 
     def __exit__(self, *_: object) -> None:
         time.sleep = self._sleep
+        threading.Thread.start = self._start  # type: ignore[method-assign]  # as above
         clocks.drive_from(self._driver)
         outer, task = self._outer, self._task
         events._set_running_loop(outer)  # noqa: SLF001 - as above

@@ -15,6 +15,7 @@ from ._core.instants import instant_text
 from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
 from .examples import Pinned, example_of, replaying
 from .faults import Injection
+from .fence import allowed, closed
 from .names import injection_told, told
 from .simulation import Simulation
 
@@ -417,11 +418,12 @@ def explore(
         raise UsageError(msg)
     wanted = list(faults)
     settings = {"seed": seed, "faults": wanted, "max_faults": max_faults, **settings}
+    allow = allowed(settings.get("allow", ()))
 
     def execute(chooser: Any) -> Trial:
         sim = simulate(chooser, **settings)
         try:
-            with sim:
+            with sim, closed(allow):
                 scenario(sim)
         except Pruned:
             return Trial(sim, None, pruned=True)

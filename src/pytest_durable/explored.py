@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+from _pytest.logging import caplog_handler_key
+
 from ._core.choices import First
 from ._core.errors import UnusedScriptError
 from .choosers import Follow, NondeterministicScenarioError, Once, Pruned, search_for
 from .examples import DEFAULT, Pinned, replaying
 from .exploration import FAILING, Explorer, Report, Trial, simulate, story
+from .fence import allowed, closed
 from .progress import progress_of
 from .sharding import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import pytest
 
@@ -83,10 +87,15 @@ class Turns:
 
     # -- executions ---------------------------------------------------------------------------------------------------
 
+    def fence(self) -> AbstractContextManager[None]:
+        """While a schedule is run: what no schedule decides is refused."""
+        return closed(allowed(self.settings.simulation.get("allow", ())))
+
     def trial(self, run: Callable[[], object]) -> Trial:
         """Run the test function once and see how it ended."""
         try:
-            run()
+            with self.fence():
+                run()
         except Pruned:
             return Trial(self.simulation, None, pruned=True)
         except FAILING as error:
@@ -102,7 +111,16 @@ class Turns:
         """Set the item up for another execution."""
         item: Any = self.item
         state = item.session._setupstate  # noqa: SLF001 - pytest has no public way to set one item up again
+        # Fixtures such as tmp_path take away, at their end, what the reports of the phases have left for them.
+        left = dict(item.stash._storage)  # noqa: SLF001 - as above
         state.teardown_exact(copy.copy(item))
+        item.stash._storage = {**left, **item.stash._storage}  # noqa: SLF001 - as above
+        instance = item.instance
+        if instance is not None and getattr(item.obj, "__self__", None) is instance:
+            del item._instance  # noqa: SLF001 - each test has an instance of its class for itself, and so each schedule
+            item._obj = None  # noqa: SLF001 - as above
+        if (log := item.stash.get(caplog_handler_key, None)) is not None:
+            log.clear()
         item._initrequest()  # noqa: SLF001 - as above
         self.chooser = chooser
         state.setup(item)

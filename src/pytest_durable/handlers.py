@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._core.errors import UsageError
 from ._core.results import ERROR, VALUE, Result
 from .clock import real_sleep, virtual_sleep
-from .loop import NumberedFuture, VirtualLoop
+from .loop import LEFT_BEHIND, NumberedFuture, VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +103,8 @@ def _await(awaitable: Any, loop: StepLoop) -> Any:
 def in_words(error: BaseException, entry: Entry, run: RunState) -> BaseException:
     """What asyncio says of loops, in the words of whoever wrote the step."""
     text = str(error)
+    if text == LEFT_BEHIND:
+        return UsageError(f"in {_where(entry, run)}, {text}")
     if isinstance(error, RuntimeError) and "attached to a different loop" in text:
         what = "awaits a future of another event loop"
     elif isinstance(error, RuntimeError) and ("from a running event loop" in text or "another loop is running" in text):

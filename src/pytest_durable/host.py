@@ -12,7 +12,6 @@ import inspect
 from asyncio import events, tasks
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._core.commands import TIMER_OP, Answer, Asked, Command, Raised, Returned
@@ -22,7 +21,6 @@ from .invocation import (
     BODY,
     CLOSED,
     CLOSING,
-    HOME,
     PATIENCE,
     Doomed,
     Invocation,
@@ -30,7 +28,8 @@ from .invocation import (
     divergence,
     swallowed,
 )
-from .loop import GUARD, NOTHING, VirtualLoop, close_quietly
+from .loop import GUARD, LEFT_BEHIND, NOTHING, VirtualLoop, close_quietly
+from .places import HOME, LIBRARY
 from .step import Context
 from .step_sync import ContextSync
 
@@ -41,9 +40,6 @@ if TYPE_CHECKING:
 
 watchers: list[Callable[[], AbstractContextManager[None]]] = []
 """Context managers that are entered while a body is executed, for checks that watch it; empty in ordinary runs."""
-
-LIBRARY = str(Path(asyncio.__file__).parent.parent)
-"""Where the standard library is."""
 
 ZOMBIES: list[Any] = []
 """Bodies that cannot be closed, as they catch every GeneratorExit in a loop. Letting go of one would start it again."""
@@ -250,9 +246,10 @@ class BodyLoop(VirtualLoop):
         return invocation.logical_now() - (invocation.run.started_at or invocation.now)
 
     def _open(self) -> None:
-        if self.invocation is not None:
-            self.bound = self.invocation.around.limits.callbacks_per_invocation
-            self.invocation.direct = False
+        if self.invocation is None:
+            raise UsageError(LEFT_BEHIND)
+        self.bound = self.invocation.around.limits.callbacks_per_invocation
+        self.invocation.direct = False
         super()._open()
 
 
@@ -386,7 +383,7 @@ class Body:
         frame = None
         while coro is not None:
             inner = getattr(coro, "cr_frame", None)
-            if inner is not None and not inner.f_code.co_filename.startswith((HOME, LIBRARY)):
+            if inner is not None and not inner.f_code.co_filename.startswith((HOME, *LIBRARY)):
                 frame = inner
             coro = getattr(coro, "cr_await", None)
         return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "its end"

@@ -7,12 +7,12 @@ import sys
 import types
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
 from ._core.runs import NEVER, Entry
 from ._core.wire import load
+from .places import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ._core.runs import FunctionSpec, RunState, Source
     from .loop import VirtualLoop
 
-HOME = str(Path(__file__).parent)
 
 BODY, LEAVING, CLOSING, CLOSED = "body", "leaving", "closing", "closed"
 """What may ask for steps: the body; a sync body that is being left at a step, or a body that is being closed, which are

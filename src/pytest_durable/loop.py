@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from contextvars import Context
 
 MICROS = 1_000_000
+LEFT_BEHIND = (
+    "plain code leaves a task or a timer to an event loop, and none goes on behind it; make the handler async and "
+    "await the work there"
+)
 NOTHING: Any = ()
 
 
@@ -176,9 +180,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if kwargs.pop("eager_start", None):
             msg = f"{self.where} creates a task with eager_start, which runs it out of turn; leave eager_start away"
             raise UsageError(msg)
-        task = NumberedTask(coro, loop=self, **kwargs)
         if self.handles is NOTHING:
-            self._open()
+            try:
+                self._open()
+            except UsageError:
+                close_quietly(coro)
+                raise
+        task = NumberedTask(coro, loop=self, **kwargs)
         self.made.append(task)
         return task
 
@@ -245,7 +253,14 @@ for _name in dir(asyncio.AbstractEventLoop):
 # The names above are abstract in asyncio's own class only for type checkers; here every one of them answers.
 
 
-GUARD = VirtualLoop("a step", 0)  # type: ignore[abstract]  # nothing runs on it
+class Guard(VirtualLoop):
+    """A loop on which nothing runs: what is put on it is refused."""
+
+    def _open(self) -> None:
+        raise UsageError(LEFT_BEHIND)
+
+
+GUARD = Guard("a step", 0)  # type: ignore[abstract]  # what is not there refuses by name
 """The running loop where no other of ours runs, so that ``asyncio.run`` is refused while time is driven."""
 
 

@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "durable(explore, examples, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "
-        "limits): how the simulation of the fixture 'durable' is set up, and whether its schedules are explored",
+        "limits, allow): how the simulation of the fixture 'durable' is set up, and whether its schedules are explored",
     )
 
 
@@ -205,7 +205,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     error: BaseException | None = None
     result: object = None
     try:
-        result = yield
+        with turns.fence():
+            result = yield
     except ENDING as raised:
         error = raised
     if not turns.exploring:

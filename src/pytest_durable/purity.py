@@ -8,23 +8,16 @@ import gc
 import os
 import random
 import sys
-import sysconfig
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import host
-from .invocation import HOME
+from .places import HOME, of_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-LIBRARY = tuple(
-    path
-    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), str(Path(os.__file__).parent)}
-    if path
-)
 QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache", "abc")
 """Modules of the standard library that may look at the clock or at files for their own ends."""
 
@@ -93,7 +86,7 @@ class Watch:
             path = code.co_filename
             if path.startswith(HOME):
                 return
-            if (path.startswith(LIBRARY) and "site-packages" not in path) or path.startswith("<frozen"):
+            if of_library(path):
                 module = str(frame.f_globals.get("__name__", ""))
                 if module.split(".", maxsplit=1)[0] in QUIET:
                     return

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .shares import Share
 
-SIMULATION = ("start", "seed", "replay", "limits", "clock")
+SIMULATION = ("start", "seed", "replay", "limits", "clock", "allow")
 """Arguments of the marker that the simulation takes."""
 
 EXPLORATION = ("explore", "examples", "faults", "max_schedules", "max_faults", "max_seconds")

@@ -17,6 +17,7 @@ from .clock import Clock, start_instant
 from .driving import OVER, Drive, Over
 from .events import Event, SentEvent, outgoing_all
 from .faults import Fault, Faults
+from .fence import allowed
 from .invocation import Surroundings
 from .ledger import Ledger
 from .moments import Between, Named
@@ -50,6 +51,7 @@ class Simulation:
         clock: what shows virtual time to the process: "time-machine", "freezegun" or "off".
         faults: faults, or their names, to begin with.
         max_faults: how many of them may happen in one schedule, under exploration.
+        allow: "threads" if steps start threads and wait for them; "sockets" is for explored tests.
         chooser: who chooses among what may happen; the default order unless given.
 
     Attributes:
@@ -67,6 +69,7 @@ class Simulation:
         clock: str | None = None,
         faults: Iterable[str | Fault] = (),
         max_faults: int = 1,
+        allow: Iterable[str] = (),
         chooser: Chooser | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -79,6 +82,7 @@ class Simulation:
         limits = limits or Limits()
         micros = start_instant(start)
         self._clock = Clock(micros, clock)
+        self._clock.threads = "threads" in allowed(allow)
         self.world = World(
             micros,
             chooser,
@@ -133,7 +137,7 @@ class Simulation:
         """Let go of what only driving needs, so that memory is free at once; what happened can be read as before."""
         engine, stage, world = self.engine, self._stage, self.world
         del engine.answers.engine, engine.remote.engine, stage.engine, stage.react, self.ledger.where
-        engine.surroundings = self._clock.receive = world.current = None
+        engine.surroundings = self._clock.receive = self._clock.actor = world.current = None
         for run in engine.runs:
             run.surroundings = None
         world.forget()

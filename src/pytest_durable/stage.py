@@ -46,6 +46,7 @@ class TestStage:
         self.isolated: dict[str, tuple[str, ...]] = {}
         self.received: dict[str, int] = {}
         clock.receive = self.receive
+        clock.actor = self.actor
         self.under_way: dict[Any, None] = {}
         """Requests to an SDK that sleep; each has ``close``."""
         self.strict = False
@@ -138,6 +139,13 @@ class TestStage:
         if run is None:
             return (self.world.now, "", "", 0)
         return (self.world.now, run.id, entry.key if entry is not None else "", run.invocations)
+
+    def actor(self) -> str:
+        """Who is acting now, for messages: a step, a body, or "" for the test."""
+        run, entry = self.engine.current, self.executing
+        if run is None:
+            return ""
+        return f"step '{entry.key}' of {run.spec.id}" if entry is not None else f"the body of {run.spec.id}"
 
     # -- faults -------------------------------------------------------------------------------------------------------
 

@@ -337,6 +337,15 @@ def test_a_bad_sleep_in_a_step_is_the_error_of_that_step(length):
         assert sim.run(naps) == type(real.value).__name__
 
 
+def test_time_machine_inside_freeze_time_is_refused_with_the_remedy():
+    """The two cannot work at once: the message says what to say instead, and the next simulation works."""
+    with freezegun.freeze_time("2030-05-17"):
+        with pytest.raises(UsageError, match=r'leave the argument away.*"freezegun"'), Simulation(clock="time-machine"):
+            pass
+        with Simulation() as sim:
+            assert sim.now.year == datetime.now(UTC).year == 2030
+
+
 def test_the_test_itself_sleeps_in_real_time_or_not_at_all():
     """time.sleep in test code is the real one; a zero sleep returns at once."""
     with Simulation() as sim:

@@ -400,3 +400,27 @@ def test_a_failing_step_names_its_original_error(durable):
     assert isinstance(error.__cause__, OddError)
     assert "in work" in error.stack
     assert str(error) == "OddError: odd"
+
+
+def call_later(coro):
+    """Leave a timer."""
+    asyncio.get_running_loop().call_later(1, coro.close)
+
+
+@HOSTS
+@pytest.mark.parametrize("leave", [asyncio.create_task, call_later])
+def test_a_task_that_a_plain_handler_leaves_behind_is_refused(durable, one, leave):
+    """A sync handler has no loop that would go on: a task or a timer that it leaves there is refused, by step."""
+
+    async def later():
+        """Nothing."""
+
+    def work():
+        coro = later()
+        try:
+            leave(coro)
+        finally:
+            coro.close()
+
+    with pytest.raises(RunFailed, match=r"in step 'it' of one, plain code leaves a task or a timer.*async and await"):
+        durable.run(one(work))

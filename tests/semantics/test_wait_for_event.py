@@ -209,7 +209,9 @@ def test_a_timeout_of_more_than_a_year_fails_the_run_at_once(durable):
     async def f(ctx: Context):
         await ctx.step.wait_for_event("wait", event="ok", timeout="367d")
 
-    with pytest.raises(RunFailed, match=r"the timeout of step 'wait' of f ends in 367d; it may last 366d"):
+    with pytest.raises(
+        RunFailed, match=r"the timeout of step 'wait' of f ends in 367d; it may last 366d.*wait in a loop"
+    ):
         durable.run(f)
     assert durable.now == datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -225,12 +225,19 @@ class Answers:
             copy = Failure(failure.name, failure.message, stack=failure.stack, exception=failure.exception)
             self.engine.save_failure(parent, entry, copy)
 
+    _SHORTER: ClassVar[dict[str, str]] = {
+        "sleep": "sleep several times one behind the other, each under an id of its own",
+        "timeout": "wait in a loop, each time for a part of it",
+    }
+    """What to write for lengths beyond the limit."""
+
     def _too_long(self, run: RunState, entry: Entry, length: int, what: str) -> bool:
         if length <= self.engine.limits.sleep:
             return False
         error = LimitError(
             f"the {what} of step '{entry.key}' of {run.spec.id} ends in {duration_text(length)}; "
-            f"it may last {duration_text(self.engine.limits.sleep)} at the most"
+            f"it may last {duration_text(self.engine.limits.sleep)} at the most. "
+            f"The server refuses it, too: {self._SHORTER[what]}"
         )
         self.engine.fail(run, self.engine.failure_of(error))
         return True
