@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._core.choices import ORDER
 from ._core.errors import DurabilityError, UsageError
+from ._core.happenings import LOG_OF_EVENTS
 from .samplers import PORTFOLIO, Sampling
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Search(Protocol):
         """A chooser for the next execution, or None when there is nothing left to try."""
         ...
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """Take note that the execution is over."""
         ...
 
@@ -109,7 +110,7 @@ class Every:
         self.path: list[Node] = []
         self.complete = False
         self.pruned = 0
-        self.events_visible = False
+        self.looked: frozenset[str] = frozenset()
         self.share: Share | None = None
 
     def take(self, share: Share) -> None:
@@ -120,14 +121,17 @@ class Every:
         """A chooser that follows the path and then takes the first options."""
         return None if self.complete else EveryChooser(self)
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """Step back to the last choice with an option left."""
         self.pruned += pruned
-        if events_were_read and not self.events_visible:
-            # The test looks at the log of events, so news that nobody listened to is visible after all.
-            self.events_visible = True
-            self.path.clear()
-            return
+        if not looked <= self.looked:
+            # The test looks at a log, so the order in which things are added to it counts after all.
+            self.looked |= looked
+            if any(node.explored or node.mixed or node.sleep for node in self.path):
+                self.path.clear()
+                return
+            for node in self.path:
+                self.count_logs(node.footprint)
         path = self.path
         while path:
             node = path[-1]
@@ -146,6 +150,16 @@ class Every:
                 return
             path.pop()
         self.complete = True
+
+    def count_logs(self, footprint: Footprint) -> None:
+        """Let the order of what was added to logs count, as far as the test looks at them."""
+        looked = self.looked
+        if looked:
+            prefixes = tuple(looked)
+            footprint.update({key: "w" for key in footprint if key.startswith(prefixes)})
+        # News that touched no run changed nothing but the log of events.
+        if LOG_OF_EVENTS in looked or any(key.startswith(("run", "step", "touched")) for key in footprint):
+            footprint.setdefault(TEST, "r")
 
     def check_share(self) -> None:
         """Leave an execution as soon as the path says that another share tries it.
@@ -216,9 +230,7 @@ class EveryChooser:
     def happened(self, happening: Happening, footprint: Footprint) -> None:
         """Wake what conflicts with what has just happened."""
         del happening
-        # News that touched no run changed nothing but the log of events.
-        if self.search.events_visible or any(key.startswith(("run", "step", "touched")) for key in footprint):
-            footprint[TEST] = "r"
+        self.search.count_logs(footprint)
         self.last = footprint
         node = self.node
         if not self.search.reduce:
@@ -287,9 +299,9 @@ class Once:
     def take(self, share: Share) -> None:
         """There is nothing to share."""
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """That was it."""
-        del pruned, events_were_read
+        del pruned, looked
         self.complete = True
 
 
@@ -318,9 +330,9 @@ class Singles:
             self._first = chooser
         return chooser
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """After the default order: list all deviations from it."""
-        del pruned, events_were_read
+        del pruned, looked
         if self._first is not None and self._first.counts:
             counts, self._first.counts = self._first.counts, []
             for position in range(len(counts) - 1, -1, -1):
@@ -394,9 +406,9 @@ class Pipeline:
             self.used = 0
         return None
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """Tell the present stage."""
-        self.stages[self.stage][0].done(pruned=pruned, events_were_read=events_were_read)
+        self.stages[self.stage][0].done(pruned=pruned, looked=looked)
 
 
 def search_for(strategy: object, seed: int, budget: int, share: Share | None = None) -> Search:

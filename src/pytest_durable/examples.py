@@ -275,7 +275,7 @@ class Pinned:
         self.present = replaying(self.left.pop(0)) if self.left else None
         return self.present or self.search.next()
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """Tell the search, if it was its execution."""
         if self.present is None:
-            self.search.done(pruned=pruned, events_were_read=events_were_read)
+            self.search.done(pruned=pruned, looked=looked)

@@ -49,6 +49,7 @@ class Trial:
         pruned: it was left early, as a repetition of another order.
         schedule, deviations: what was chosen.
         effects: how often the ledger recorded each effect.
+        looked: the logs whose order the test has looked at.
         report: the timelines of its runs.
     """
 
@@ -58,12 +59,12 @@ class Trial:
         self.schedule = Schedule((), ())
         self.deviations: list[Deviation] = []
         self.effects: dict[tuple[str, str], int] = {}
-        self.events_were_read = False
+        self.looked: frozenset[str] = frozenset()
         self._simulation = simulation
         if simulation is not None:
             self.schedule = simulation.schedule
             self.deviations = simulation.world.choices.deviations
-            self.events_were_read = simulation.events_were_read
+            self.looked = simulation.looked
             if not pruned:
                 self.effects = simulation.ledger.counts()
 
@@ -276,7 +277,7 @@ class Explorer:
             self.spent = trial if trial.error is None else None
             if hasattr(chooser, "is_foreign") and chooser.is_foreign():
                 trial.pruned = True
-            search.done(pruned=trial.pruned, events_were_read=trial.events_were_read)
+            search.done(pruned=trial.pruned, looked=trial.looked)
             self._count(trial)
             if trial.error is None or trial.pruned:
                 if hasattr(chooser, "finish"):

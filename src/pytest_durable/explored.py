@@ -214,6 +214,6 @@ class HandedOut:
         first, self.first = self.first, None
         return first if first is not None else self.search.next()
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """As the search."""
-        self.search.done(pruned=pruned, events_were_read=events_were_read)
+        self.search.done(pruned=pruned, looked=looked)

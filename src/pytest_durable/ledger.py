@@ -32,7 +32,9 @@ class Ledger:
     """Effects in the order in which they happened."""
 
     def __init__(self) -> None:
-        self.effects: list[Effect] = []
+        self._effects: list[Effect] = []
+        self.was_read = False
+        """The order of the effects was looked at."""
         self.where: Callable[[], tuple[int, str, str, int]] = lambda: (0, "", "", 0)
         self.muted = False
 
@@ -40,26 +42,32 @@ class Ledger:
         """Record an effect, from a test double."""
         if not self.muted:
             at, run, step, invocation = self.where()
-            self.effects.append(Effect(name, key, at, run, step, invocation))
+            self._effects.append(Effect(name, key, at, run, step, invocation))
 
     def count(self, name: str, key: object = ...) -> int:
         """How often an effect was recorded; with ``key``, how often for that key."""
-        return sum(1 for effect in self.effects if effect.name == name and key in (..., effect.key))
+        return sum(1 for effect in self._effects if effect.name == name and key in (..., effect.key))
 
     def __iter__(self) -> Iterator[Effect]:
         return iter(self.effects)
+
+    @property
+    def effects(self) -> list[Effect]:
+        """All effects, in order."""
+        self.was_read = True
+        return self._effects
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name} {key}: {count}" for (name, key), count in self.counts().items())
         return f"<Ledger: {shown or 'nothing recorded'}>"
 
     def __len__(self) -> int:
-        return len(self.effects)
+        return len(self._effects)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How often each effect was recorded for each key, ordered by both."""
         counts: dict[tuple[str, str], int] = {}
-        for effect in self.effects:
+        for effect in self._effects:
             who = (effect.name, repr(effect.key))
             counts[who] = counts.get(who, 0) + 1
         return dict(sorted(counts.items()))

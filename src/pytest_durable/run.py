@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._core import wire
 from ._core.commands import AWAITED, TIMER_OP
 from ._core.errors import NonDeterminismError, RunCancelled, RunFailed, RunStuck
+from ._core.happenings import LOG_OF_STEPS
 from ._core.instants import as_datetime, duration_text, instant_text
 from ._core.runs import CANCELLED, COMPLETED, FAILED
 from .events import Event, SentEvent, as_event
@@ -157,6 +158,7 @@ class Run:
     @property
     def steps(self) -> StepLog:
         """The ids of the finished steps in order of completion; compares with lists, sets in them, and ``...``."""
+        self._simulation.look(LOG_OF_STEPS)
         return StepLog(entry.key for entry in self._state.stack if entry.op != TIMER_OP)
 
     def step(self, step_id: str, index: int | None = None) -> StepRecord:
@@ -187,11 +189,13 @@ class Run:
     @property
     def sent_events(self) -> list[SentEvent]:
         """The events that the run sent in its steps, in order."""
+        self._simulation.look(LOG_OF_STEPS)
         return [SentEvent(event) for event in self._state.sent]
 
     @property
     def history(self) -> History:
         """The facts so far."""
+        self._simulation.look(LOG_OF_STEPS)
         state = self._state
         return History(state.spec.id, state.id, state.events, state.facts)
 
@@ -260,6 +264,7 @@ class Run:
 
     def timeline(self) -> str:
         """What happened, as text; of a run in a queue, what it waits for there."""
+        self._simulation.look(LOG_OF_STEPS)
         queued = self._turn()
         return timeline(self._state) + (f"\n  {queued}" if queued else "")
 

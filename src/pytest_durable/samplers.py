@@ -116,9 +116,9 @@ class Sampling:
         self._chooser = Counting(SAMPLERS[kind](random, self.length))
         return self._chooser
 
-    def done(self, *, pruned: bool, events_were_read: bool) -> None:
+    def done(self, *, pruned: bool, looked: frozenset[str]) -> None:
         """Learn how many choices an execution has."""
-        del pruned, events_were_read
+        del pruned, looked
         self.length = max(self.length, self._chooser.count)
 
 

@@ -9,8 +9,8 @@ from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
 from ._core.errors import UnusedScriptError, UsageError
-from ._core.happenings import NEWS, TIMER, Happening
-from ._core.instants import MILLISECOND, Duration, as_datetime, duration, instant, instant_text, later, rfc3339
+from ._core.happenings import LOG_OF_EFFECTS, LOG_OF_EVENTS, LOG_OF_STEPS, NEWS, Happening
+from ._core.instants import Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
 from ._core.world import World
 from .clock import Clock, start_instant
@@ -25,13 +25,14 @@ from .report import timelines
 from .run import Run
 from .scripts import Reaction, Script
 from .stage import TestStage
+from .ticking import schedule_tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ._core.choices import Chooser, Observer
-    from ._core.runs import Entry, FunctionSpec, RunState, Trigger
+    from ._core.runs import Entry, FunctionSpec, RunState
 
 REPLAY_MODES = ("always", "checkpoint")
 
@@ -104,9 +105,8 @@ class Simulation:
         self._functions: dict[FunctionSpec, Any] = {}
         self._runs: dict[str, Run] = {}
         self._sent = 0
-        self.ticks = 0
         self._entered = False
-        self.events_were_read = False
+        self._looked: set[str] = set()
         self.driving: Drive | Over = Drive(self._clock)
 
     # -- entering and leaving -----------------------------------------------------------------------------------------
@@ -270,24 +270,7 @@ class Simulation:
             self._know(spec)
             for number, trigger in enumerate(spec.triggers):
                 if fresh and trigger.cron is not None:
-                    self._schedule_tick(spec, trigger, number, self.world.now)
-
-    def _schedule_tick(self, spec: FunctionSpec, trigger: Trigger, number: int, after: int) -> None:
-        tick = trigger.cron(after) if trigger.cron is not None else None
-        if tick is None:
-            return
-
-        at = tick + trigger.late(self.engine.seed, spec.id, number, tick)
-
-        def fire() -> None:
-            data = {"cron": trigger.text, "scheduledAt": rfc3339(tick), "fireAt": rfc3339(at)}
-            ticked = {"name": "inngest/scheduled.timer", "data": data, "ts": at // MILLISECOND, "id": rfc3339(tick)}
-            self.ticks += 1
-            self.engine.answers.tick(spec, ticked)
-            self._schedule_tick(spec, trigger, number, tick)
-
-        subject = Named(spec.id, spec.id)
-        self.world.push(Happening(at, TIMER, "cron", subject, f"{number} {tick}", fire, weak=True))
+                    schedule_tick(self.engine, spec, trigger, number, self.world.now)
 
     def start(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Run:
         """Create a run, for an event, for a dict as the data of one, or for a list of events as a batch.
@@ -438,7 +421,7 @@ class Simulation:
     @property
     def events(self) -> list[SentEvent]:
         """Every event on the bus, in order of arrival, with what it did and did not do."""
-        self.events_were_read = True
+        self.look(LOG_OF_EVENTS)
         return [SentEvent(event) for event in self.engine.answers.events]
 
     # -- scripts ------------------------------------------------------------------------------------------------------
@@ -474,8 +457,23 @@ class Simulation:
         """The choices so far."""
         return self.world.choices.schedule()
 
+    def look(self, log: str) -> None:
+        """Note that somebody looks at the order in which things were added to a log."""
+        self._looked.add(log)
+
+    @property
+    def looked(self) -> frozenset[str]:
+        """The logs that somebody has looked at."""
+        return frozenset(self._looked | {LOG_OF_EFFECTS} if self.ledger.was_read else self._looked)
+
+    @property
+    def ticks(self) -> int:
+        """How often cron has ticked."""
+        return self.engine.answers.ticks
+
     def report(self) -> str:
         """The timelines of all runs, as text."""
+        self.look(LOG_OF_STEPS)
         return timelines(self.engine.runs)
 
     def always(self, predicate: Callable[[], object]) -> None:

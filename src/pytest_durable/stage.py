@@ -10,7 +10,7 @@ from ._core import chance
 from ._core.bus import BusEvent
 from ._core.commands import INFER, RUN, SEND
 from ._core.errors import InjectedError, UsageError, WorkerCrashError
-from ._core.happenings import NEWS, WORK, Happening
+from ._core.happenings import LOG_OF_EFFECTS, NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
 from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
 from .events import outgoing_all
@@ -66,7 +66,7 @@ class TestStage:
         if entry.op == RUN and not self.scripts.written and not self.faults.present:
             command: Any = entry.command
             return self._call(run, entry, command.handler, command.args, command.kwargs)
-        action = self.scripts.next(run, entry) if self.scripts.written else None
+        action = self._scripted(run, entry) if self.scripts.written else None
         fault = self._choose(run, entry) if self.faults.present else None
         if action is None and fault is None:
             return self._perform(run, entry, None)
@@ -85,6 +85,13 @@ class TestStage:
             when = "answer" if verdict == f.LOST else "after"
             return Result(CRASH, _crash(run, entry, when), result.elapsed)
         return result
+
+    def _scripted(self, run: RunState, entry: Entry) -> s.Action | None:
+        action = self.scripts.next(run, entry)
+        if action is not None:
+            # Which of two attempts comes first decides which of the script's actions it gets.
+            self.world.touch(f"script {entry.id}", "w")
+        return action
 
     def _perform(self, run: RunState, entry: Entry, action: s.Action | None) -> Result:
         command: Any = entry.command
@@ -134,7 +141,8 @@ class TestStage:
         )
 
     def where(self) -> tuple[int, str, str, int]:
-        """Who is acting now, for the ledger: the instant, the run, the step and the invocation."""
+        """Who is acting now, for the ledger that notes it: the instant, the run, the step and the invocation."""
+        self.world.touch(LOG_OF_EFFECTS, "c")
         run, entry = self.engine.current, self.executing
         if run is None:
             return (self.world.now, "", "", 0)
@@ -193,7 +201,7 @@ class TestStage:
             return [(0, event)]
         event.outcome.notes.append(str(chosen))
         if chosen.verdict == f.DROP:
-            self.engine.answers.events.append(event)
+            self.engine.answers.log(event)
             return []
         if chosen.verdict == f.DELAY:
             return [(chosen.fault.length, event)]
@@ -277,7 +285,7 @@ class TestStage:
 
     def stub(self, run: RunState, entry: Entry) -> Result | None:
         """A scripted answer to a step that nobody executes, or None for the real thing."""
-        action = self.scripts.next(run, entry)
+        action = self._scripted(run, entry)
         if action is None or action.kind == s.REAL:
             return None
         if action.kind == s.TIME_OUT:

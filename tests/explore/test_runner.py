@@ -20,7 +20,7 @@ class Counting:
         """The default order."""
         return Follow(())
 
-    def done(self, *, pruned, events_were_read):
+    def done(self, *, pruned, looked):
         """Count."""
         self.pruned += pruned
 

@@ -77,7 +77,7 @@ def outcomes(scenario, *, reduce):
                 count += 1
             except Pruned:
                 pruned = True
-        search.done(pruned=pruned, events_were_read=False)
+        search.done(pruned=pruned, looked=frozenset())
     pytest.fail("too many schedules for a test")
 
 

@@ -10,7 +10,7 @@ from .bus import BusEvent, Listeners, Pause
 from .commands import EXECUTED, INVOKE, SIGNAL, SLEEP, WAIT
 from .errors import LimitError, UsageError
 from .gates import Gates
-from .happenings import NEWS, TIMER, Happening
+from .happenings import LOG_OF_EVENTS, NEWS, TIMER, Happening
 from .instants import DAY, MILLISECOND, duration_text
 from .limits import IDEMPOTENCY_PERIOD
 from .results import DEAF, VALUE, Result
@@ -39,6 +39,7 @@ class Answers:
         self.world = engine.world
         self.listeners = Listeners()
         self.events: list[BusEvent] = []
+        self.ticks = 0
         self._seen: dict[tuple[str, str], int] = {}
 
     @cached_property
@@ -282,11 +283,17 @@ class Answers:
         }
         return BusEvent(wire, sending, at, sender)
 
+    def log(self, event: BusEvent) -> None:
+        """Add an event to the log."""
+        self.world.touch(LOG_OF_EVENTS, "c")
+        self.events.append(event)
+
     def tick(self, spec: FunctionSpec, wire: dict[str, Any]) -> None:
         """Start a function for a tick of its cron; one tick starts it once."""
+        self.ticks += 1
         event = BusEvent(wire, f"{spec.id} {wire['id']}", self.world.now, None)
         event.arrived = True
-        self.events.append(event)
+        self.log(event)
         if spec.flow is not None:
             self.gates.arrive(spec, event, cron=True)
         elif self.first_time(spec, wire["id"]):
@@ -321,13 +328,13 @@ class Answers:
             self.world.push(Happening(self.world.now, NEWS, "event", event, "", lambda: self.deliver(event)))
         else:
             event.arrived = True
-            self.events.append(event)
+            self.log(event)
 
     def deliver(self, event: BusEvent) -> None:
         """Let an event do what it does: start functions, wake waits, cancel runs. Semantics' A1 and A6."""
         event.arrived = True
         event.sent_at = self.world.now
-        self.events.append(event)
+        self.log(event)
         self.world.touch(f"event {event.name}", "r")
         # The listeners as they are before the event starts anything: it does not cancel the run that it starts.
         pauses = self.listeners.pauses(event.name)

@@ -17,7 +17,7 @@ from .errors import (
     StepSizeError,
     UsageError,
 )
-from .happenings import TIMER, WORK, Happening
+from .happenings import LOG_OF_STEPS, TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits
 from .remote import Remote
@@ -406,6 +406,8 @@ class Engine:
 
     def _saved(self, run: RunState, entry: Entry) -> None:
         run.record(entry, self.world.now)
+        if self.world.footprint is not None:
+            self.world.touch(f"{LOG_OF_STEPS} of {run.id}", "c")
         run.pending.pop(entry.key, None)
         races = entry.command.race or not run.spec.optimize_parallelism
         if races or (not run.pending and not entry.abandoned):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 WORK, NEWS, TIMER = range(3)
 RANKS = (WORK, NEWS, TIMER)
 
+LOG_OF_EVENTS, LOG_OF_STEPS, LOG_OF_EFFECTS = "log of events", "log of steps", "log of effects"
+"""What happenings add to: their order shows there, so it counts as soon as the test looks there."""
+
 
 class Subject(Protocol):
     """Whose happening it is: a run or an event."""
