@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 _WHERE = {
     "._core.errors": (
-        "BoundReachedError", "DurabilityError", "DurableError", "ExpressionError", "InjectedError",
+        "BoundReachedError", "DurabilityError", "DurabilityWarning", "DurableError", "ExpressionError", "InjectedError",
         "InvokeTimeoutError", "LimitError", "NonDeterminismError", "NonRetriableError", "RetryAfterError",
         "RunCancelled",
         "RunFailed", "RunSizeError", "RunStuck", "ScheduleError", "SerializationError", "SignalConflictError",
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from . import strategies as strategies
     from ._core.errors import BoundReachedError as BoundReachedError
     from ._core.errors import DurabilityError as DurabilityError
+    from ._core.errors import DurabilityWarning as DurabilityWarning
     from ._core.errors import DurableError as DurableError
     from ._core.errors import ExpressionError as ExpressionError
     from ._core.errors import InjectedError as InjectedError

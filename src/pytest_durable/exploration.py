@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from _pytest.outcomes import Failed
 
 from ._core.choices import ORDER, Schedule
-from ._core.errors import UsageError
+from ._core.errors import DurabilityWarning, UsageError
 from ._core.happenings import Happening, Moment
 from ._core.instants import instant_text
 from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
 from .examples import Pinned, example_of, replaying
-from .faults import Injection
+from .faults import Injection, about_nothing
 from .fence import allowed, closed
 from .names import injection_told, told
 from .simulation import Simulation
@@ -49,6 +50,7 @@ class Trial:
         pruned: it was left early, as a repetition of another order.
         schedule, deviations: what was chosen.
         effects: how often the ledger recorded each effect.
+        faults: the faults of its simulation.
         looked: the logs whose order the test has looked at.
         report: the timelines of its runs.
     """
@@ -60,11 +62,13 @@ class Trial:
         self.deviations: list[Deviation] = []
         self.effects: dict[tuple[str, str], int] = {}
         self.looked: frozenset[str] = frozenset()
+        self.faults: list[Fault] = []
         self._simulation = simulation
         if simulation is not None:
             self.schedule = simulation.schedule
             self.deviations = simulation.world.choices.deviations
             self.looked = simulation.looked
+            self.faults = list(simulation.faults)
             if not pruned:
                 self.effects = simulation.ledger.counts()
 
@@ -82,6 +86,14 @@ class Trial:
     def story(self) -> str:
         """What differs from the default order, in words."""
         return story(self._simulation) if self._simulation is not None else ""
+
+    def names(self) -> tuple[set[str], set[str]]:
+        """The ids of all steps that were asked for, and the names of all events."""
+        engine = self._simulation.engine if self._simulation is not None else None
+        if engine is None:
+            return set(), set()
+        steps = {entry.id for run in engine.runs for entry in run.entries.values()}
+        return steps, {event.name for event in engine.answers.events}
 
     @property
     def with_faults(self) -> bool:
@@ -193,6 +205,7 @@ class Report:
         stopped: the bound that ended the search early, or "".
         with_faults: faults were options in some schedule.
         failed_example: the pinned example that failed last, or "".
+        idle: what to say of faults that are about a step, a function or an event of which there was none.
     """
 
     def __init__(self, strategy: object, max_faults: int) -> None:
@@ -206,6 +219,7 @@ class Report:
         self.stopped = ""
         self.with_faults = False
         self.failed_example = ""
+        self.idle: list[str] = []
         self.seconds = 0.0
 
     def __str__(self) -> str:
@@ -216,13 +230,18 @@ class Report:
             return f"{count} ({details}), until {what} failed{self.bounds}"
         word = "complete" if self.complete else f"incomplete ({self.stopped or 'sampling never is'})"
         found = f"{len(self.failures)} failing" if self.failures else "none fails"
-        return f"{count} ({details}), {word}{self.bounds}: {found}"
+        return "; ".join([f"{count} ({details}), {word}{self.bounds}: {found}", *self.idle])
 
     @property
     def bounds(self) -> str:
         """For which faults the report speaks, in words."""
         faults = f", for at most {self.max_faults} fault{'s' * (self.max_faults != 1)} in one schedule"
         return faults if self.with_faults else ""
+
+    def warn(self) -> None:
+        """Say what had no effect and probably should."""
+        for line in self.idle:
+            warnings.warn(line, DurabilityWarning, stacklevel=3)
 
     def __repr__(self) -> str:
         return f"<Report: {self}>"
@@ -258,6 +277,8 @@ class Explorer:
         self.passing: Trial | None = None
         self.spent: Trial | None = None
         self.seen: set[str] = set()
+        self.faults: dict[str, Fault] = {}
+        self.names: tuple[set[str], set[str]] = (set(), set())
 
     def run(self, *, stop_at_first: bool = False) -> Trial | None:
         """Search. Returns the last failing trial, shrunk, or None."""
@@ -299,6 +320,7 @@ class Explorer:
                 report.stopped = FOUND
                 break
         report.complete = search.complete and not report.stopped
+        report.idle = about_nothing(self.faults.values(), *self.names)
         report.pruned = search.pruned
         report.distinct = len(self.seen)
         report.seconds = real_clock() - began
@@ -306,6 +328,7 @@ class Explorer:
 
     def _count(self, trial: Trial) -> None:
         self.report.with_faults = self.report.with_faults or trial.with_faults
+        self._meet(trial)
         if not trial.pruned:
             self.report.schedules += 1
             self.seen.add(str(trial.schedule))
@@ -313,6 +336,17 @@ class Explorer:
                 self.passing = trial
         if self.progress is not None:
             self.progress(self.report, self.search.pruned)
+
+    def _meet(self, trial: Trial) -> None:
+        """Take note of which faults were about something."""
+        idle = False
+        for fault in trial.faults:
+            kept = self.faults.setdefault(repr(fault), fault)
+            kept.met = kept.met or fault.met
+            idle = idle or not kept.met
+        if idle:
+            for known, met in zip(self.names, trial.names(), strict=True):
+                known.update(met)
 
     def _bound(self, executions: int, seconds: float) -> str:
         if self.search.complete:
@@ -445,4 +479,5 @@ def explore(
         return report
     search = Pinned(list(examples), search_for(strategy, seed, max_schedules))
     Explorer(execute, search, report, max_schedules=max_schedules, max_seconds=max_seconds).run()
+    report.warn()
     return report

@@ -79,7 +79,7 @@ class Turns:
         """Take note that the simulation of an execution is over; without exploration its scripts are judged now."""
         if not self.exploring:
             if not failed:
-                simulation.check_scripts()
+                simulation.check_use()
             return
         unused = {repr(script) for script in simulation.unused_scripts()}
         for script in simulation.scripts():
@@ -140,6 +140,8 @@ class Turns:
         found = explorer.run(stop_at_first=True)
         if found is None:
             self._judge_scripts()
+            if settings.share is None:
+                report.warn()
             return
         failure = report.failures[-1]
         self.schedule, self.example, self.difference = failure.schedule, failure.example, failure.difference

@@ -90,6 +90,7 @@ class Fault:
         times: how often it happens at the most; None for once outside exploration, and for any number within the
             budget under exploration.
         length: microseconds, for what is slow or late.
+        met: there was something that it is about.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Fault:
         self.times = times
         self.length = length
         self.injected = 0
+        self.met = False
 
     def __repr__(self) -> str:
         narrowed = [f"{key}={getattr(self, key)!r}" for key in ("function", "step", "event") if getattr(self, key)]
@@ -118,11 +120,16 @@ class Fault:
 
     def concerns(self, function: str, step: str, step_id: str) -> bool:
         """Whether a step of a function is meant."""
-        return (self.function is None or self.function == function) and self.step in {None, step, step_id}
+        mine = self.event is None and (self.function is None or self.function == function)
+        meant = mine and self.step in {None, step, step_id}
+        self.met = self.met or meant
+        return meant
 
     def concerns_event(self, name: str, sender: str | None) -> bool:
         """Whether an event is meant, by its name and the function that sent it."""
-        return self.event in {None, name} and (self.function is None or self.function == sender) and self.step is None
+        meant = self.event in {None, name} and (self.function is None or self.function == sender) and self.step is None
+        self.met = self.met or meant
+        return meant
 
 
 def _times(rate: object, times: int | None) -> int | None:
@@ -178,7 +185,7 @@ def redelivery(*, times: int | None = None, function: Any = None, step: str | No
 
 
 def cancellation(*, times: int | None = None, function: Any = None, step: str | None = None) -> Fault:
-    """A run is cancelled just before one of its requests."""
+    """A run is cancelled just before one of its requests; with ``step``, before that step or just behind it."""
     return Fault("cancellation", (CANCEL,), function=function, step=step, times=_times(None, times))
 
 
@@ -227,6 +234,20 @@ def named(fault: str | Fault) -> Fault:
         msg = f"{fault!r} is not a fault; there are {', '.join(BY_NAME)}"
         raise UsageError(msg)
     return BY_NAME[fault]()
+
+
+def about_nothing(faults: Iterable[Fault], steps: Iterable[str], events: Iterable[str]) -> list[str]:
+    """What to say of faults that are about a step, a function or an event of which there was none."""
+    idle = [fault for fault in faults if not fault.met and (fault.step or fault.event or fault.function)]
+    if not idle:
+        return []
+    known = {"step": sorted(set(steps)), "event": sorted(set(events))}
+    lines = []
+    for fault in idle:
+        kind = "event" if fault.event or any(verdict in EVENT_VERDICTS for verdict in fault.verdicts) else "step"
+        there = ", ".join(map(repr, known[kind])) or "none"
+        lines.append(f"{fault!r} is about nothing that came up; the {kind}s that did are {there}. Correct the name")
+    return lines
 
 
 class Faults:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._core.errors import UsageError
+from ._core.instants import duration, instant, instant_text, later
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -36,3 +39,27 @@ class Named:
     def __init__(self, subject_id: str, name: str) -> None:
         self.id = subject_id
         self.name = name
+
+
+def moment_of(at: Duration | datetime | Between | None, now: int, what: str) -> tuple[int, int | None]:
+    """The instant of an ``at``, and where its window closes, if it has one.
+
+    Raises:
+        UsageError: it is in the past, or a window that ends before it begins.
+    """
+    if at is None:
+        return now, None
+    if isinstance(at, Between):
+        opens = moment_of(at.first, now, what)[0]
+        closes = None if at.last is None else moment_of(at.last, now, what)[0]
+        if closes is not None and closes < opens:
+            msg = f"{what}: {at!r} ends before it begins"
+            raise UsageError(msg)
+        return opens, closes
+    if hasattr(at, "tzinfo"):
+        moment = instant(at, what)
+        if moment < now:
+            msg = f"{what}: {at!r} is before the present instant, {instant_text(now)}"
+            raise UsageError(msg)
+        return moment, None
+    return later(now, duration(at, what), what), None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from . import adapters, monitors
 from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
-from ._core.errors import UnusedScriptError, UsageError
+from ._core.errors import DurabilityWarning, UnusedScriptError, UsageError
 from ._core.happenings import LOG_OF_EFFECTS, LOG_OF_EVENTS, LOG_OF_STEPS, NEWS, Happening
 from ._core.instants import Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
@@ -16,11 +17,11 @@ from ._core.world import World
 from .clock import Clock, start_instant
 from .driving import OVER, Drive, Over
 from .events import Event, SentEvent, outgoing_all
-from .faults import Fault, Faults
+from .faults import Fault, Faults, about_nothing
 from .fence import allowed
 from .invocation import Surroundings
 from .ledger import Ledger
-from .moments import Between, Named
+from .moments import Between, Named, moment_of
 from .report import timelines
 from .run import Run
 from .scripts import Reaction, Script
@@ -121,7 +122,7 @@ class Simulation:
         self.close()
         if error is None and not self.faults.exploring:
             # Under exploration a script may serve another schedule than this one; the explorer judges them together.
-            self.check_scripts()
+            self.check_use()
 
     def close(self) -> None:
         """Show real time again, and let go of bodies that are under way."""
@@ -144,8 +145,8 @@ class Simulation:
         self._runs.clear()
         self.driving = OVER
 
-    def check_scripts(self) -> None:
-        """Check that every script was used.
+    def check_use(self) -> None:
+        """Check that every script was used, and warn of faults that are about nothing.
 
         Raises:
             UnusedScriptError: one was not, and did not say ``maybe()``.
@@ -158,6 +159,13 @@ class Simulation:
                 f"{', '.join(map(repr, asked)) or 'none'}. Correct the id, or add .maybe() if the step is optional"
             )
             raise UnusedScriptError(msg)
+        for line in self.idle_faults():
+            warnings.warn(line, DurabilityWarning, stacklevel=3)
+
+    def idle_faults(self) -> list[str]:
+        """What to say of faults that are about a step, a function or an event of which there was none."""
+        steps = (entry.id for run in self.engine.runs for entry in run.entries.values())
+        return about_nothing(self.faults, steps, (event.name for event in self.engine.answers.events))
 
     def scripts(self) -> list[Script]:
         """All scripts that the test wrote."""
@@ -343,7 +351,7 @@ class Simulation:
         for given in self._wired(event, "send"):
             self._sent += 1
             who = f"test {self._sent}"
-            moment, closes = self._moment(at, "send: at")
+            moment, closes = moment_of(at, self.world.now, "send: at")
             sent = answers.make_sending(given, who, None, moment)
             self._put(answers.arrival(sent, moment), at, closes)
             ids.append(sent.id)
@@ -361,7 +369,7 @@ class Simulation:
             raise UsageError(msg)
         data = wire.copy(data, f"signal({name!r}): data")
         self._sent += 1
-        moment, closes = self._moment(at, "signal: at")
+        moment, closes = moment_of(at, self.world.now, "signal: at")
         subject = Named(f"test {self._sent}", name)
         self._put(Happening(moment, NEWS, "signal", subject, "",
                             lambda: self.engine.answers.signal_arrives(name, data)), at, closes)  # fmt: skip
@@ -376,7 +384,7 @@ class Simulation:
             msg = f"cancel: {run!r} is a run of another simulation; cancel it there"
             raise UsageError(msg)
         self._sent += 1
-        moment, closes = self._moment(at, "cancel: at")
+        moment, closes = moment_of(at, self.world.now, "cancel: at")
         self._put(Happening(moment, NEWS, "cancel", state, f"test {self._sent}",
                             lambda: self.engine.cancel(state, "the test cancelled it")), at, closes)  # fmt: skip
 
@@ -385,26 +393,6 @@ class Simulation:
             self.world.add_floating(happening, closes)
         else:
             self.world.push(happening)
-
-    def _moment(self, at: Duration | datetime | Between | None, what: str) -> tuple[int, int | None]:
-        """The instant of ``at``, and where its window closes, if it has one."""
-        now = self.world.now
-        if at is None:
-            return now, None
-        if isinstance(at, Between):
-            opens = self._moment(at.first, what)[0]
-            closes = None if at.last is None else self._moment(at.last, what)[0]
-            if closes is not None and closes < opens:
-                msg = f"{what}: {at!r} ends before it begins"
-                raise UsageError(msg)
-            return opens, closes
-        if hasattr(at, "tzinfo"):
-            moment = instant(at, what)
-            if moment < now:
-                msg = f"{what}: {at!r} is before the present instant, {instant_text(now)}"
-                raise UsageError(msg)
-            return moment, None
-        return later(now, duration(at, what), what), None
 
     def _react(self, kind: str, what: Any, data: Any, at: int, who: str, run: RunState) -> None:
         answers = self.engine.answers

@@ -217,11 +217,13 @@ class TestStage:
     def before(self, item: Item) -> bool:
         """Let a cancellation befall a request that is about to be made."""
         run = item.run
-        key = item.target.key if item.target is not None else ""
+        last = run.stack[-1] if run.stack else None
+        about = item.target or last
+        key, step_id = (about.key, about.id) if about is not None else ("", "")
         options = [
-            f.Injection(f.CANCEL, fault, run=run, step=run.stack[-1].key if run.stack else "")
+            f.Injection(f.CANCEL, fault, run=run, step=last.key if last is not None else "")
             for fault in self.faults.open()
-            if f.CANCEL in fault.verdicts and fault.concerns(run.spec.id, key, item.target.id if item.target else "")
+            if f.CANCEL in fault.verdicts and fault.concerns(run.spec.id, key, step_id)
         ]
         if self._inject(f"a request of {run.name}", options) is None:
             return True

@@ -1,7 +1,10 @@
 """The runner over all searches: it counts, keeps to its bounds, tells its progress and shrinks what fails."""
 
+import re
+
 import pytest
 
+from pytest_durable import DurabilityWarning, Event, Simulation, durable_function, explore, faults
 from pytest_durable._core.choices import Deviation, Schedule
 from pytest_durable.choosers import Follow
 from pytest_durable.exploration import EXECUTIONS_PER_SCHEDULE, SHRINK_EXECUTIONS, Explorer, Report, Trial
@@ -121,3 +124,67 @@ def test_a_choice_that_is_not_made_any_more_cannot_be_lowered():
 
     found = explorer(execute).shrink(trial([3, 4], ERROR))
     assert list(found.schedule.indices) == [1]
+
+
+# -- faults about nothing ---------------------------------------------------------------------------------------------
+
+
+@durable_function("shop")
+async def shop(ctx):
+    """Two steps and an event."""
+    await ctx.step.run("charge", lambda: None)
+    await ctx.step.send_event("tell", Event("told"))
+
+
+ABOUT_NOTHING = [
+    (faults.crash(step="chrge"), r"faults\.crash\(step='chrge'\) is about nothing .* are 'charge', 'tell'"),
+    (faults.crash(function="shopp"), r"faults\.crash\(function='shopp'\) is about nothing .* 'charge', 'tell'"),
+    (faults.drop_event(event="tld"), r"faults\.drop_event\(event='tld'\) is about nothing .* are .*'told'"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), ABOUT_NOTHING)
+def test_a_search_warns_of_a_fault_that_is_about_nothing(fault, words):
+    """A fault whose step, function or event never came up is named in a warning and in the report, with what did."""
+    with pytest.warns(DurabilityWarning, match=words):
+        report = explore(lambda sim: sim.run(shop), faults=[fault, faults.lost_ack(step="charge")])
+    assert report.complete
+    assert re.search(words, str(report))
+    assert "lost_ack" not in str(report)
+
+
+@pytest.mark.parametrize(("fault", "words"), ABOUT_NOTHING)
+def test_a_plain_simulation_warns_of_a_fault_that_is_about_nothing(fault, words):
+    """The same at the exit of a simulation without a search."""
+    with pytest.warns(DurabilityWarning, match=words), Simulation(faults=[fault]) as sim:
+        sim.run(shop)
+        sim.settle()
+
+
+def test_a_fault_that_comes_up_in_one_schedule_alone_is_no_mistake():
+    """A step that only some schedules reach is a step."""
+
+    @durable_function("late")
+    async def late(ctx):
+        if await ctx.step.wait_for_event("w", event="go", timeout="1h") is None:
+            await ctx.step.run("remind", lambda: None)
+
+    def scenario(sim):
+        sim.send("go", {}, at="1h")
+        sim.run(late)
+
+    report = explore(scenario, faults=[faults.crash(step="remind")])
+    assert (report.complete, report.idle) == (True, [])
+
+
+def test_a_cancellation_can_be_narrowed_to_a_step():
+    """cancellation(step=...) befalls a run right behind that step, or right before it if it is planned."""
+    ends = set()
+
+    def scenario(sim):
+        run = sim.start(shop)
+        sim.advance("1h")
+        ends.add((str(run.status.value), tuple(run.steps)))
+
+    assert explore(scenario, faults=[faults.cancellation(step="charge")]).complete
+    assert ends == {("completed", ("charge", "tell")), ("cancelled", ("charge",))}

@@ -18,6 +18,10 @@ class DurableError(Exception):
     is_retriable = True
 
 
+class DurabilityWarning(UserWarning):
+    """Something in a test that has no effect and probably should."""
+
+
 class UsageError(DurableError, ValueError):
     """The API was used wrongly. Raised at the call; inside a run it fails the run at once, without retries."""
 
