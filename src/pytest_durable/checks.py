@@ -7,7 +7,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import BoundReachedError, DurabilityError, NonDeterminismError, UsageError
-from .battery import BATTERY, Subject, Verdict
+from .battery import BATTERY
+from .subjects import Subject, Verdict
 from .upgrade import replay
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def durable_cases(
 ) -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Make one pytest item per check of a test function, which is called with the verdict if it takes an argument.
 
+    The verdict goes to its first argument, behind ``self``; all others are fixtures and parameters, as of any test.
+
     Args:
         function: as for ``check_durable``, like all others.
         event: what starts it.
@@ -104,17 +107,30 @@ def durable_cases(
     names = _chosen(only, skip)
 
     def decorate(test: Callable[..., object]) -> Callable[..., object]:
-        takes_verdict = bool(inspect.signature(test).parameters)
+        signature = inspect.signature(test)
+        given = list(signature.parameters.values())
+        method = given[:1] if given and given[0].name == "self" else []
+        # The first of the others is the verdict, and what follows are fixtures and parameters of the test.
+        verdict, fixtures = given[len(method) : len(method) + 1], given[len(method) + 1 :]
 
-        def case(durable_check: str) -> None:
+        def called(durable_check: str, args: tuple[Any, ...], fixed: dict[str, Any]) -> Any:
             verdicts = check_durable(function, event, setup=setup, only=[durable_check], allow=allow)
-            if takes_verdict:
-                test(verdicts[0])
-            else:
-                test()
+            if verdict:
+                fixed[verdict[0].name] = verdicts[0]
+            return test(*args, **fixed)
 
-        functools.update_wrapper(case, test)
-        del case.__wrapped__  # type: ignore[attr-defined]  # pytest reads the signature of the case, not of the test
-        return pytest.mark.parametrize("durable_check", names)(case)
+        def case(*args: Any, durable_check: str, **fixed: Any) -> None:
+            called(durable_check, args, fixed)
+
+        async def case_async(*args: Any, durable_check: str, **fixed: Any) -> None:
+            await called(durable_check, args, fixed)
+
+        made: Any = case_async if inspect.iscoroutinefunction(test) else case
+        functools.update_wrapper(made, test)
+        del made.__wrapped__  # pytest reads the signature of the case, not of the test
+        check = inspect.Parameter("durable_check", inspect.Parameter.KEYWORD_ONLY)
+        made.__signature__ = signature.replace(parameters=[*method, *fixtures, check])
+        wrapped: Callable[..., object] = pytest.mark.parametrize("durable_check", names)(made)
+        return wrapped
 
     return decorate

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 Footprint = dict[str, str]
 
+OUTSIDE = (
+    "Something outside the simulation decides: a global that one execution leaves to the next, a random number, "
+    "real time or a set. Set it up afresh in a function-scoped fixture, or move it into a step"
+)
+
 TEST = "the test"
 """What the code of the test sees when a drive has reached its goal: everything but news that nobody listened to."""
 
@@ -277,8 +282,7 @@ def _difference(node: Node, label: str, keys: tuple[Any, ...], depth: int) -> st
     return (
         f"the scenario is not deterministic: with the same choices before, choice {depth} was\n"
         f"  {words(node.label, node.keys)}\nand is now\n  {words(label, keys)}\n"
-        "Something outside the simulation decides: a global that one execution leaves to the next, a random number, "
-        "real time or a set. Set it up afresh in a function-scoped fixture, or move it into a step"
+        f"{OUTSIDE}"
     )
 
 

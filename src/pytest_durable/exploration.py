@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
 
 from _pytest.outcomes import Failed
 
-from ._core.choices import ORDER, Schedule
 from ._core.errors import DurabilityWarning, UsageError
-from ._core.happenings import Happening, Moment
-from ._core.instants import instant_text
-from .choosers import Follow, NondeterministicScenarioError, Pruned, search_for
+from .choosers import OUTSIDE, Follow, NondeterministicScenarioError, Pruned, search_for
 from .examples import Pinned, example_of, replaying
-from .faults import Injection, about_nothing
+from .faults import CRASHES, Injection, about_nothing
 from .fence import allowed, closed
-from .names import injection_told, told
-from .simulation import Simulation
+from .trials import Trial, difference, first_difference, simulate, told_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ._core.choices import Deviation
     from .choosers import Search
     from .faults import Fault
+    from .simulation import Simulation
 
 MAX_SCHEDULES = 10_000
 EXECUTIONS_PER_SCHEDULE = 20
@@ -40,76 +35,6 @@ FAILING: tuple[type[BaseException], ...] = (Exception, Failed)
 
 ENDING: tuple[type[BaseException], ...] = (*FAILING, Pruned)
 """What ends an execution: a failure, or that it is left early."""
-
-
-class Trial:
-    """One execution of a scenario.
-
-    Attributes:
-        error: the exception that failed it, or None.
-        pruned: it was left early, as a repetition of another order.
-        schedule, deviations: what was chosen.
-        effects: how often the ledger recorded each effect.
-        faults: the faults of its simulation.
-        looked: the logs whose order the test has looked at.
-        report: the timelines of its runs.
-    """
-
-    def __init__(self, simulation: Simulation | None, error: BaseException | None, *, pruned: bool = False) -> None:
-        self.error = error
-        self.pruned = pruned
-        self.schedule = Schedule((), ())
-        self.deviations: list[Deviation] = []
-        self.effects: dict[tuple[str, str], int] = {}
-        self.looked: frozenset[str] = frozenset()
-        self.faults: list[Fault] = []
-        self._simulation = simulation
-        if simulation is not None:
-            self.schedule = simulation.schedule
-            self.deviations = simulation.world.choices.deviations
-            self.looked = simulation.looked
-            self.faults = list(simulation.faults)
-            if not pruned:
-                self.effects = simulation.ledger.counts()
-
-    def retire(self) -> None:
-        """Nobody drives its simulation any more."""
-        if self._simulation is not None:
-            self._simulation.retire()
-
-    @property
-    def report(self) -> str:
-        """The timelines of the runs."""
-        return self._simulation.report() if self._simulation is not None else ""
-
-    @property
-    def story(self) -> str:
-        """What differs from the default order, in words."""
-        return story(self._simulation) if self._simulation is not None else ""
-
-    def names(self) -> tuple[set[str], set[str]]:
-        """The ids of all steps that were asked for, and the names of all events."""
-        engine = self._simulation.engine if self._simulation is not None else None
-        if engine is None:
-            return set(), set()
-        steps = {entry.id for run in engine.runs for entry in run.entries.values()}
-        return steps, {event.name for event in engine.answers.events}
-
-    @property
-    def with_faults(self) -> bool:
-        """Whether faults were options."""
-        return self._simulation is not None and self._simulation.faults.present
-
-    def identity(self) -> tuple[str, str, int]:
-        """What makes two failures the same: the exception's type and the place that raised it."""
-        error = self.error
-        if error is None:
-            return ("", "", 0)
-        frames = traceback.extract_tb(error.__traceback__)
-        outside = [frame for frame in frames if "pytest_durable" not in frame.filename] or frames
-        last = outside[-1] if outside else None
-        cause = type(error.__cause__).__name__ if error.__cause__ is not None else ""
-        return (f"{type(error).__name__} {cause}", last.filename if last else "", (last.lineno or 0) if last else 0)
 
 
 class Failure:
@@ -143,54 +68,6 @@ class Failure:
         return f"<Failure {type(self.error).__name__} under {self.schedule}>"
 
 
-def story(simulation: Simulation) -> str:
-    """The schedule of a simulation in words: what differs from the default order."""
-    deviations = simulation.world.choices.deviations
-    if not deviations:
-        return "default order throughout"
-    parts: list[str] = []
-    overtaken: object = None
-    suffix = ""
-    for deviation in deviations:
-        taken, default = deviation.taken, deviation.default
-        if deviation.label == ORDER:
-            if default is overtaken:
-                # One happening that several overtake, one after the other, is named once, behind all of them.
-                parts[-1] = f"{parts[-1].removesuffix(suffix)}, {_told(taken, simulation)}{suffix}"
-                continue
-            suffix = f" before {_told(default, simulation)}"
-            part = f"{_told(taken, simulation)}{suffix}"
-        else:
-            part = _told(taken, simulation)
-        overtaken = default if deviation.label == ORDER else None
-        # News that waits for its moment says "later" at every instant before; what counts is when it came.
-        if part not in parts:
-            parts.append(part)
-    return "default order, except: " + "; then ".join(parts)
-
-
-def _told(taken: object, simulation: Simulation) -> str:
-    if isinstance(taken, Moment):
-        news = taken.happening
-        came = f"at {instant_text(news.at)}" if news.ready else "later than the test looks"
-        return f"{news.name} {came}"
-    if isinstance(taken, Happening):
-        return told(taken, simulation)
-    return injection_told(taken, simulation) if isinstance(taken, Injection) else str(taken)
-
-
-def difference(failing: Trial, passing: Trial | None) -> str:
-    """The effects of a failing execution against those of a passing one."""
-    if passing is None:
-        return ""
-    rows = []
-    for effect in sorted({*failing.effects, *passing.effects}):
-        had, wanted = failing.effects.get(effect, 0), passing.effects.get(effect, 0)
-        if had != wanted:
-            rows.append(f"  {effect[0]} {effect[1]}: {had} times, and {wanted} times in the nearest passing schedule")
-    return "\n".join(["effects:", *rows]) if rows else ""
-
-
 class Report:
     """What an exploration found.
 
@@ -205,6 +82,8 @@ class Report:
         stopped: the bound that ended the search early, or "".
         with_faults: faults were options in some schedule.
         failed_example: the pinned example that failed last, or "".
+        crashes: the crash points that were tried with no other fault beside them, and whether all schedules with that
+            crash passed.
         idle: what to say of faults that are about a step, a function or an event of which there was none.
     """
 
@@ -219,6 +98,7 @@ class Report:
         self.stopped = ""
         self.with_faults = False
         self.failed_example = ""
+        self.crashes: dict[tuple[str, str, str, int], bool] = {}
         self.idle: list[str] = []
         self.seconds = 0.0
 
@@ -230,7 +110,10 @@ class Report:
             return f"{count} ({details}), until {what} failed{self.bounds}"
         word = "complete" if self.complete else f"incomplete ({self.stopped or 'sampling never is'})"
         found = f"{len(self.failures)} failing" if self.failures else "none fails"
-        return "; ".join([f"{count} ({details}), {word}{self.bounds}: {found}", *self.idle])
+        parts = [f"{count} ({details}), {word}{self.bounds}: {found}"]
+        if self.crashes:
+            parts.append(f"{sum(self.crashes.values())} of {len(self.crashes)} crash points survived")
+        return "; ".join([*parts, *self.idle])
 
     @property
     def bounds(self) -> str:
@@ -276,7 +159,7 @@ class Explorer:
         self.progress = progress
         self.passing: Trial | None = None
         self.spent: Trial | None = None
-        self.seen: set[str] = set()
+        self.seen: dict[str, Any] = {}
         self.faults: dict[str, Fault] = {}
         self.names: tuple[set[str], set[str]] = (set(), set())
 
@@ -310,6 +193,12 @@ class Explorer:
                 report.failures.append(Failure(trial, None))
                 report.stopped, found = "the scenario is not deterministic", trial
                 break
+            again = self.execute(Follow(trial.schedule.indices))
+            if again.identity() != trial.identity():
+                trial.error = self._flaky(trial, again)
+                report.failures.append(Failure(trial, None))
+                report.stopped, found = "the scenario is not deterministic", trial
+                break
             kind = trial.identity()
             if kind not in kinds and len(kinds) < FAILURES_KEPT:
                 kinds.add(kind)
@@ -326,16 +215,39 @@ class Explorer:
         report.seconds = real_clock() - began
         return found
 
+    def _flaky(self, trial: Trial, again: Trial) -> NondeterministicScenarioError:
+        ends = "passes" if again.error is None else f"fails with {type(again.error).__name__}: {again.error}"
+        told = (
+            f"it fails under the schedule {trial.schedule} with {type(trial.error).__name__}: {trial.error}; and "
+            f"{ends} when it is run under it again: {first_difference(trial.report, again.report)}"
+        )
+        error = NondeterministicScenarioError(f"the scenario is not deterministic: {told}\n{OUTSIDE}")
+        error.__cause__ = trial.error
+        return error
+
     def _count(self, trial: Trial) -> None:
         self.report.with_faults = self.report.with_faults or trial.with_faults
         self._meet(trial)
+        injected = [one.taken for one in trial.deviations if isinstance(one.taken, Injection)]
+        if len(injected) == 1 and injected[0].verdict in CRASHES and not trial.pruned:
+            crashes, point = self.report.crashes, injected[0].point
+            crashes[point] = crashes.get(point, True) and trial.error is None
         if not trial.pruned:
             self.report.schedules += 1
-            self.seen.add(str(trial.schedule))
+            self._compare(trial)
             if trial.error is None:
                 self.passing = trial
         if self.progress is not None:
             self.progress(self.report, self.search.pruned)
+
+    def _compare(self, trial: Trial) -> None:
+        """Under a schedule that was run before, the same must have happened."""
+        text, end = str(trial.schedule), trial.end()
+        before = self.seen.setdefault(text, end)
+        if before != end and trial.error is None:
+            ways = f"{told_ends(before)}\n  {told_ends(end)}"
+            told = f"under one schedule ({text}) its runs ended in two ways:\n  {ways}"
+            trial.error = NondeterministicScenarioError(f"the scenario is not deterministic: {told}\n{OUTSIDE}")
 
     def _meet(self, trial: Trial) -> None:
         """Take note of which faults were about something."""
@@ -403,15 +315,6 @@ class Explorer:
                     best = candidate
                     break
         return best
-
-
-def simulate(chooser: Any, **settings: Any) -> Simulation:
-    """A simulation under a chooser; one that observes is told what happens, one that goes by names meets it."""
-    watching = {"observer": chooser} if hasattr(chooser, "happened") else {"chooser": chooser}
-    simulation = Simulation(**watching, **settings)
-    if hasattr(chooser, "meet"):
-        chooser.meet(simulation)
-    return simulation
 
 
 def explore(

@@ -6,15 +6,17 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from _pytest.logging import caplog_handler_key
+from _pytest.outcomes import Skipped
 
 from ._core.choices import First
 from ._core.errors import UnusedScriptError
 from .choosers import Follow, NondeterministicScenarioError, Once, Pruned, search_for
 from .examples import DEFAULT, Pinned, replaying
-from .exploration import FAILING, Explorer, Report, Trial, simulate, story
+from .exploration import FAILING, Explorer, Report
 from .fence import allowed, closed
 from .progress import progress_of
 from .sharding import whole
+from .trials import Trial, simulate, story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +98,11 @@ class Turns:
         try:
             with self.fence():
                 run()
+            if self.simulation is not None:
+                self.simulation.check_monitors()
+        except Skipped:
+            # Of this schedule; the test as a whole is skipped in its first one.
+            return Trial(self.simulation, None)
         except Pruned:
             return Trial(self.simulation, None, pruned=True)
         except FAILING as error:
@@ -188,7 +195,8 @@ class Turns:
             lines.append(self.difference)
         if self.report is not None:
             lines.append(str(self.report))
-        lines.append(f"replay: pytest '{whole(self.item.nodeid)}' --durable-replay={schedule}")
+        seed = f" --durable-seed={self.settings.seed}" if self.settings.seed is not None else ""
+        lines.append(f"replay: pytest '{whole(self.item.nodeid)}' --durable-replay={schedule}{seed}")
         if self.example not in {"", DEFAULT}:
             lines.append(f"pin it: @pytest.mark.durable(examples=[{self.example!r}])")
         return "\n".join(lines)

@@ -42,6 +42,9 @@ REQUEST_VERDICTS = {
 }
 
 
+CRASHES = (CRASH_BEFORE, CRASH_AFTER, CRASH_END)
+"""The verdicts by which a worker dies."""
+
 WORDS = {**STEP_VERDICTS, **EVENT_VERDICTS, **REQUEST_VERDICTS}
 
 
@@ -75,6 +78,11 @@ class Injection:
         self.attempt = attempt
         self.event = event
         self.at = at
+
+    @property
+    def point(self) -> tuple[str, str, str, int]:
+        """Where it happens: what, the function, the key of the step, the attempt."""
+        return (self.verdict, self.run.spec.id if self.run is not None else "", self.step, self.attempt)
 
     def __str__(self) -> str:
         return WORDS[self.verdict].format(step=self.step, event=self.event.name if self.event is not None else "")

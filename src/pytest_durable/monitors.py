@@ -27,8 +27,12 @@ def watch(world: World, predicate: Callable[[], object], word: str, *, holds: bo
     world.watch(look)
 
 
-def eventually(world: World, predicate: Callable[[], object], within: Duration) -> None:
-    """The predicate must hold at some moment within that time; otherwise the drive fails when it is over."""
+def eventually(world: World, predicate: Callable[[], object], within: Duration) -> Callable[[], None]:
+    """The predicate must hold at some moment within that time; otherwise the drive fails when it is over.
+
+    Returns:
+        What fails at the end of a test in which it has not held, with time left.
+    """
     name = getattr(predicate, "__qualname__", repr(predicate))
     deadline = world.now + duration(within, "eventually: within")
     held: list[bool] = []
@@ -43,5 +47,14 @@ def eventually(world: World, predicate: Callable[[], object], within: Duration) 
             msg = f"eventually({name}) did not hold within {duration_text(duration(within))}"
             raise AssertionError(msg)
 
+    def left() -> None:
+        if not held:
+            msg = (
+                f"eventually({name}) has not held by the end of the test, at {instant_text(world.now)}; its time is "
+                f"over at {instant_text(deadline)}. Drive time on, for example with durable.advance({within!r})"
+            )
+            raise AssertionError(msg)
+
     world.watch(look)
     world.push(Happening(deadline, TIMER, "limit", Named("eventually", name), "eventually", end, weak=True))
+    return left

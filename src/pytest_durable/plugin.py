@@ -71,10 +71,15 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def settings_of(item: pytest.Item) -> Settings:
     """The settings of a test: its markers, the nearest winning, and the options."""
+    from ._core.errors import UsageError
     from .settings import parse
 
     marker: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("durable"))):
+        if mark.args:
+            given = ", ".join(map(repr, mark.args))
+            msg = f"@pytest.mark.durable({given}) takes its arguments by name; write explore={mark.args[0]!r}"
+            raise UsageError(msg)
         marker.update(mark.kwargs)
     options = {name: option(item.config, name) for name in OPTIONS}
     if clock := item.config.getini("durable_clock"):
@@ -198,12 +203,17 @@ def durable(request: pytest.FixtureRequest) -> Iterator[Simulation]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Run an explored test under its further schedules, inside the call phase of the one item."""
     turns = item.stash.get(TURNS, None)
-    if turns is None or not (turns.exploring or turns.settings.schedule):
+    if turns is None:
         return (yield)
+    if not (turns.exploring or turns.settings.schedule):
+        result = yield
+        if turns.simulation is not None:
+            turns.simulation.check_monitors()
+        return result
     from .exploration import ENDING
 
     error: BaseException | None = None
-    result: object = None
+    result = None
     try:
         with turns.fence():
             result = yield
@@ -212,6 +222,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if not turns.exploring:
         if error is not None:
             raise error
+        if turns.simulation is not None:
+            turns.simulation.check_monitors()
         turns.chooser.finish()
         return result
 

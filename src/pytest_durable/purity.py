@@ -37,6 +37,7 @@ CALLS = {dis.opmap[name] for name in ("CALL", "CALL_KW") if name in dis.opmap}
 FILES = {"open", "listdir", "scandir", "stat", "lstat", "mkdir", "remove", "unlink", "rename", "rmdir", "replace"}
 AUDITED = {
     "socket.connect": "network", "socket.getaddrinfo": "network", "socket.bind": "network",
+    "sqlite3.connect": "database",
     "subprocess.Popen": "process", "os.system": "process", "urllib.Request": "network", "os.posix_spawn": "process",
 }  # fmt: skip
 

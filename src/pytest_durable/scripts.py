@@ -10,7 +10,7 @@ from ._core.instants import Duration, duration
 from .events import Event, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ._core.runs import Entry, RunState
 
@@ -78,6 +78,13 @@ class Script:
         """The next attempts succeed with these values, one each."""
         for value in values:
             self._add(RETURN, value)
+        return self
+
+    def plays(self, outcomes: Iterable[Any]) -> Script:
+        """The next attempts have these outcomes, one each: an exception is raised, any other value returned."""
+        for outcome in outcomes:
+            failed = isinstance(outcome, BaseException)
+            self._add(RAISE if failed else RETURN, outcome)
         return self
 
     def calls(self, fn: Callable[..., Any], times: int | None = None) -> Script:

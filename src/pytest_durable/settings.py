@@ -34,6 +34,7 @@ class Settings:
         max_schedules, max_faults, max_seconds: the budget.
         share: the share of the search that is this item's, or None for all of it.
         schedule: the only schedule to run (``--durable-replay``), or None.
+        seed: of the command line or the ini file, where the marker has none of its own.
         simulation: arguments of ``Simulation``.
     """
 
@@ -45,6 +46,7 @@ class Settings:
     max_seconds: float | None = None
     share: Share | None = None
     schedule: str | None = None
+    seed: int | None = None
     simulation: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,7 +57,7 @@ class Settings:
 
 
 def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
-    """Settings from the arguments of the marker and from options, which win.
+    """Settings from the arguments of the marker and from options, which win; not over a seed or ``explore=False``.
 
     Raises:
         UsageError: an argument that the marker does not have, or a value that it cannot take.
@@ -74,13 +76,14 @@ def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
         max_seconds=marker.get("max_seconds"),
         simulation={key: marker[key] for key in SIMULATION if key in marker},
     )
-    if options.get("explore"):
+    if options.get("explore") and marker.get("explore") is not False:
         settings = replace(settings, explore=_strategy(options["explore"]))
     if options.get("schedules"):
         settings = replace(settings, max_schedules=_number(options["schedules"], "--durable-schedules", 1))
     if options.get("seed") is not None:
         seed = _number(options["seed"], "--durable-seed", 0)
-        settings = replace(settings, simulation={"seed": seed, **settings.simulation})
+        if "seed" not in settings.simulation:
+            settings = replace(settings, seed=seed, simulation={"seed": seed, **settings.simulation})
     if options.get("replay"):
         settings = replace(settings, schedule=options["replay"])
     return settings

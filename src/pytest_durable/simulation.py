@@ -108,6 +108,7 @@ class Simulation:
         self._sent = 0
         self._entered = False
         self._looked: set[str] = set()
+        self._expected: list[Callable[[], None]] = []
         self.driving: Drive | Over = Drive(self._clock)
 
     # -- entering and leaving -----------------------------------------------------------------------------------------
@@ -120,6 +121,8 @@ class Simulation:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close()
+        if error is None:
+            self.check_monitors()
         if error is None and not self.faults.exploring:
             # Under exploration a script may serve another schedule than this one; the explorer judges them together.
             self.check_use()
@@ -143,7 +146,17 @@ class Simulation:
             run.surroundings = None
         world.forget()
         self._runs.clear()
+        self._expected.clear()
         self.driving = OVER
+
+    def check_monitors(self) -> None:
+        """Check that all that was to hold eventually has held.
+
+        Raises:
+            AssertionError: something has not.
+        """
+        for check in self._expected:
+            check()
 
     def check_use(self) -> None:
         """Check that every script was used, and warn of faults that are about nothing.
@@ -473,8 +486,8 @@ class Simulation:
         monitors.watch(self.world, predicate, "never", holds=False)
 
     def eventually(self, predicate: Callable[[], object], *, within: Duration) -> None:
-        """The predicate must hold at some moment within that time; otherwise the drive fails when it is over."""
-        monitors.eventually(self.world, predicate, within)
+        """The predicate must hold at some moment within that time, and before the test ends; otherwise it fails."""
+        self._expected.append(monitors.eventually(self.world, predicate, within))
 
     def __repr__(self) -> str:
         return f"<Simulation at {instant_text(self.world.now)} with {len(self.engine.runs)} runs>"

@@ -242,6 +242,9 @@ class TestStage:
             return None
         return WorkerCrashError(f"the worker was lost at the end of {run.spec.id}, before its result was recorded")
 
+    def returned(self, run: RunState, value: object) -> None:
+        """Take note of what a function has returned, before it crosses the wire; for checks."""
+
     def after(self, item: Item) -> None:
         """Let a recorded request be delivered once more."""
         run = item.run

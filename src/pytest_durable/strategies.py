@@ -28,9 +28,8 @@ class DrawnChooser:
 
     def choose(self, label: str, options: Sequence[object]) -> int:
         """Draw one of the options, under their names."""
-        names = [str(option) for option in options]
-        index: int = self.data.draw(st.integers(0, len(names) - 1).map(lambda i: _Named(i, names[i])), label=label)
-        return int(index)
+        named = [_Named(index, str(option)) for index, option in enumerate(options)]
+        return int(self.data.draw(st.sampled_from(named), label=label))
 
 
 class _Named(int):
@@ -91,7 +90,7 @@ def step_outcomes(
     *,
     max_failures: int = 2,
 ) -> st.SearchStrategy[list[Any]]:
-    """What the attempts at a step do: some errors, and then a value. Hand them to ``script(sim, id, outcomes)``."""
+    """What the attempts at a step do, some errors and then a value, for ``sim.step(id).plays(outcomes)``."""
     failures = st.lists(st.sampled_from([error("drawn") for error in errors]), max_size=max_failures)
     return st.builds(lambda failed, value: [*failed, value], failures, values if values is not None else st.none())
 

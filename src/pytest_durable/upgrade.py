@@ -5,13 +5,16 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import Raised
+from ._core.commands import RUN, Raised
 from ._core.errors import DurabilityError
 from ._core.runs import Entry, Failure, RunState
 from .simulation import Simulation
 
 if TYPE_CHECKING:
     from .history import History
+
+MOST_INSERTED = 10
+"""How many steps in front of a lost one are looked behind."""
 
 
 def replay(function: Any, history: History) -> None:
@@ -36,9 +39,11 @@ def replay(function: Any, history: History) -> None:
         with simulation.driving:
             answer, _ = spec.host.probe(run, len(run.stack))
         now = [(entry.key, entry.op) for entry in run.entries.values()]
-    lost = missing(before, now)
-    if lost is not None:
-        raise DurabilityError(_explain(history, [step for together in before for step in together], now, lost))
+        lost = missing(before, now)
+        if lost is not None:
+            steps = [step for together in before for step in together]
+            inserted = _inserted(history, spec, simulation, lost)
+            raise DurabilityError(_explain(history, steps, now, lost, inserted))
     ended_badly = any(what in {"run.failed", "run.cancelled"} for _, what, _, _ in history.facts)
     if isinstance(answer, Raised) and not ended_badly:
         msg = (
@@ -76,6 +81,30 @@ def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunSta
     return run, asked
 
 
+def _inserted(history: History, spec: Any, simulation: Simulation, lost: tuple[str, str]) -> list[str]:
+    """The steps that today's code asks for first, if it asks for the lost one behind them; [] if it does not."""
+    inserted: list[str] = []
+    for _ in range(MOST_INSERTED):
+        run, before = rebuilt(history, spec, simulation)
+        recorded = {key for together in before for key, _ in together}
+        for key in inserted:
+            # Nobody knows what such a step would return; None shows what comes behind it, if the body can do with that.
+            entry = Entry(key, key, 0, RUN, None)
+            run.recalled = {**run.recalled, key: entry}
+            entry.stored = _stored(None)
+            run.record(entry, simulation.world.now)
+        with simulation.driving:
+            spec.host.probe(run, len(run.stack))
+        asked = list(run.entries)
+        if lost[0] in asked:
+            return inserted
+        fresh = [key for key in asked if key not in recorded and key not in inserted]
+        if not fresh:
+            return []
+        inserted += fresh
+    return []
+
+
 def _stored(output: Any) -> Any:
     import json
 
@@ -94,7 +123,13 @@ def missing(before: list[list[tuple[str, str]]], now: list[tuple[str, str]]) -> 
     return None
 
 
-def _explain(history: History, before: list[tuple[str, str]], now: list[tuple[str, str]], lost: tuple[str, str]) -> str:
+def _explain(
+    history: History,
+    before: list[tuple[str, str]],
+    now: list[tuple[str, str]],
+    lost: tuple[str, str],
+    inserted: list[str],
+) -> str:
     left, right = [f"{key} ({op})" for key, op in before], [f"{key} ({op})" for key, op in now]
     width = max([len("history"), *map(len, left)])
     rows = [f"  {'history':<{width}}   today"]
@@ -109,6 +144,9 @@ def _explain(history: History, before: list[tuple[str, str]], now: list[tuple[st
     fresh = [step for step, kind in now if step not in recorded and kind == op]
     rename = max(fresh, key=lambda step: SequenceMatcher(None, step, key).ratio(), default=None)
     hint = f" It looks as if it was renamed to '{rename}'." if rename is not None else ""
+    if inserted:
+        names = ", ".join(f"'{step}'" for step in inserted)
+        hint = f" It asks for {names} first, which was put in before it."
     if any(step == key for step, _ in now):
         hint = " Today's code asks for it in another order or as another kind of step."
     return (

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pytest_durable._core.choices import Choices, Deviation, First, Replay, Schedule
+from pytest_durable._core.choices import Choices, Deviation, First, Replay, Schedule, mark_of
 from pytest_durable._core.errors import ScheduleError
 
 
@@ -36,7 +36,7 @@ def test_one_option_is_no_choice():
     """Where only one thing can happen, nobody is asked and nothing is recorded."""
     choices = Choices(Fixed())
     assert choices.choose("order", ["only"]) == 0
-    assert choices.schedule() == ((), ())
+    assert choices.schedule()[:2] == ((), ())
 
 
 def test_a_choice_is_recorded():
@@ -44,7 +44,7 @@ def test_a_choice_is_recorded():
     choices = Choices(Fixed(0, 2))
     assert choices.choose("order", ["a", "b"]) == 0
     assert choices.choose("the fault", ["as usual", "crash", "loss"]) == 2
-    assert choices.schedule() == ((2, 3), (0, 2))
+    assert choices.schedule() == ((2, 3), (0, 2), (mark_of("loss"),))
     assert choices.deviations == [Deviation(1, "the fault", 2, "loss", "as usual")]
 
 
@@ -127,3 +127,13 @@ def test_a_wrong_choice_is_named_where_it_is_met():
     replay.choose("order", "ab")
     with pytest.raises(ScheduleError, match=r"at choice 1 \(the fault\) it knows 3 options and the test offers 2"):
         replay.choose("the fault", "ab")
+
+
+def test_another_option_in_the_same_place_is_named():
+    """A test whose choices have as many options, and others, is another test: what it offers there is listed."""
+    choices = Choices(Fixed(1))
+    choices.choose("order", ["a", "b"])
+    text = str(choices.schedule())
+    assert Replay(text).choose("order", ["c", "b"]) == 1
+    with pytest.raises(ScheduleError, match=r"at choice 0 \(order\) it took what the test does not offer .*: a, c"):
+        Replay(text).choose("order", ["a", "c"])

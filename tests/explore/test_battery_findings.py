@@ -1,5 +1,6 @@
 """The battery, one function for each thing that a check finds, and for each that it cannot look at."""
 
+import sqlite3
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
@@ -185,7 +186,7 @@ def test_an_event_that_cannot_be_made_is_said():
 
     text = verdict_of("wait_ordering", f)
     assert "not reached: no event could be made that 'w' accepts" in text
-    assert "3 moments of an event" in text
+    assert "4 moments of an event" in text
 
 
 def test_an_event_at_a_moment_that_breaks_the_function_is_found():
@@ -375,3 +376,130 @@ def test_the_checks_leave_nothing_behind():
     checks.check_durable(fine)
     with Simulation() as sim:
         assert sim.run(fine) == 3
+
+
+# -- what this battery sees since ------------------------------------------------------------------------------------
+
+
+def test_an_event_that_is_always_lost_to_a_wait_is_found():
+    """An answer that comes before the wait in every order is lost in every order, and found."""
+
+    @durable_function("answers", trigger="ask")
+    async def answers(ctx):
+        await ctx.step.send_event("answer", Event("answer"))
+
+    @durable_function("f")
+    async def f(ctx):
+        await ctx.step.send_event("ask", Event("ask"))
+        await ctx.step.sleep("a moment", "1m")
+        return await ctx.step.wait_for_event("w", event="answer", timeout="1h") is not None
+
+    text = violations_of("wait_ordering", f, setup=lambda sim: sim.register(answers))
+    assert "'answer' that 'w' waits for came before the wait was registered" in text
+
+
+def test_an_event_that_an_earlier_wait_took_is_not_lost_to_a_later_one():
+    """A loop that waits for the next event of a name takes each once; the last wait, which times out, has lost none."""
+
+    @durable_function("f", trigger="item")
+    async def f(ctx):
+        taken = 0
+        while await ctx.step.wait_for_event("w", event="item", timeout="1h"):
+            taken += 1
+        return taken
+
+    verdict_of("wait_ordering", f, setup=lambda sim: sim.send("item", {}, at="5m"))
+
+
+def test_what_functions_return_is_looked_at_too():
+    """Results of the function and of one that it invokes are compared with what is behind JSON."""
+
+    @durable_function("child")
+    async def child(ctx):
+        return {1: "one"}
+
+    @durable_function("f")
+    async def f(ctx):
+        await ctx.step.invoke("child", function=child)
+        return ("a", "b")
+
+    text = violations_of("json_fidelity", f)
+    assert "f returns a tuple" in text
+    assert "child returns a dict with the key 1 (int)" in text
+
+
+def test_a_function_that_fails_anyway_has_no_crash_points():
+    """Where the run fails without a crash, only `terminates` has something to say."""
+
+    def fail():
+        raise ValueError
+
+    @durable_function("f", retries=1)
+    async def f(ctx):
+        await ctx.step.run("a", fail)
+
+    assert "not reached: the run fails without any crash (ValueError)" in verdict_of("crash_anywhere", f)
+
+
+def test_effects_of_a_body_are_counted_in_its_own_run_alone():
+    """What a body records when a check enters it once more is not compared with other runs."""
+    simulations = []
+
+    @durable_function("f")
+    async def f(ctx):
+        simulations[-1].ledger.record("look", key="k")
+        await ctx.step.run("a", lambda: 1)
+
+    checked = checks.check_durable(f, setup=simulations.append, only=["replay_determinism", "step_limits"])
+    assert [verdict.violations for verdict in checked] == [[], []]
+    assert "3 times, and 2 without it" in violations_of("crash_anywhere", f, setup=simulations.append)
+    with pytest.raises(DurabilityError, match="3 times, and 2 without it"):
+        checks.check_durable(f, setup=simulations.append, only=["replay_determinism", "crash_anywhere"])
+
+
+def test_a_database_in_a_body_is_impure():
+    """sqlite3.connect outside a step is named with its line."""
+
+    @durable_function("f")
+    async def f(ctx):
+        sqlite3.connect(":memory:").close()
+        await ctx.step.run("a", lambda: 1)
+
+    assert "database: sqlite3.connect at" in violations_of("impure_body", f)
+
+
+SEEN = []
+
+
+async def two_steps(ctx):
+    """Two steps."""
+    await ctx.step.run("a", lambda: 1)
+    await ctx.step.run("b", lambda: 2)
+
+
+class TestCases:
+    """Cases are tests like any other."""
+
+    @pytest.fixture
+    def word(self):
+        """A fixture."""
+        return "word"
+
+    @pytest.mark.parametrize("number", [1, 2])
+    @checks.durable_cases(durable_function("f")(two_steps), only=["terminates", "step_limits"])
+    def test_cases_take_fixtures_and_parameters(self, verdict, word, number, request):
+        """The first argument behind self is the verdict, all others are those of pytest."""
+        assert (verdict.violations, word) == ([], "word")
+        assert str(number) in request.node.name
+
+    @pytest.mark.asyncio
+    @checks.durable_cases(durable_function("f")(two_steps), only=["terminates"])
+    async def test_cases_may_be_async(self, verdict):
+        """An async case is awaited."""
+        assert verdict.check == "terminates"
+        SEEN.append("async")
+
+
+def test_the_async_case_was_awaited():
+    """Behind the case above."""
+    assert SEEN == ["async"]

@@ -13,9 +13,10 @@ from pytest_durable import ANYTIME, StepError, between, durable_function
 from pytest_durable._core.choices import Replay
 from pytest_durable.choosers import Every, Pruned
 from pytest_durable.examples import Example, Naming, parse
-from pytest_durable.exploration import Explorer, Report, Trial, simulate
+from pytest_durable.exploration import Explorer, Report
 from pytest_durable.samplers import Sampler, derived
 from pytest_durable.shares import Share
+from pytest_durable.trials import Trial, simulate
 
 KEYS = ("x", "y", None)
 EXAMPLES = int(os.environ.get("DURABLE_EXAMPLES", "25"))

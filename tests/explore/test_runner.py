@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from pytest_durable import DurabilityWarning, Event, Simulation, durable_function, explore, faults
+from pytest_durable import ANYTIME, DurabilityWarning, Event, Simulation, durable_function, explore, faults
 from pytest_durable._core.choices import Deviation, Schedule
-from pytest_durable.choosers import Follow
-from pytest_durable.exploration import EXECUTIONS_PER_SCHEDULE, SHRINK_EXECUTIONS, Explorer, Report, Trial
+from pytest_durable.choosers import Follow, NondeterministicScenarioError
+from pytest_durable.exploration import EXECUTIONS_PER_SCHEDULE, SHRINK_EXECUTIONS, Explorer, Report
+from pytest_durable.trials import Trial
 
 
 class Counting:
@@ -157,8 +158,7 @@ def test_a_search_warns_of_a_fault_that_is_about_nothing(fault, words):
 def test_a_plain_simulation_warns_of_a_fault_that_is_about_nothing(fault, words):
     """The same at the exit of a simulation without a search."""
     with pytest.warns(DurabilityWarning, match=words), Simulation(faults=[fault]) as sim:
-        sim.run(shop)
-        sim.settle()
+        sim.advance("1h" if sim.run(shop) is None else 0)
 
 
 def test_a_fault_that_comes_up_in_one_schedule_alone_is_no_mistake():
@@ -188,3 +188,103 @@ def test_a_cancellation_can_be_narrowed_to_a_step():
 
     assert explore(scenario, faults=[faults.cancellation(step="charge")]).complete
     assert ends == {("completed", ("charge", "tell")), ("cancelled", ("charge",))}
+
+
+def test_a_search_with_crashes_counts_the_points_that_were_survived():
+    """Each point at which a worker may die is counted once, however many schedules go through it."""
+
+    def charging(sim):
+        @durable_function("charging")
+        async def charging(ctx):
+            await ctx.step.run("charge", sim.ledger.record, "charge", "order-1")
+            await ctx.step.run("mail", lambda: None)
+
+        sim.send("other", {}, at=ANYTIME)
+        sim.run(charging)
+        assert sim.ledger.count("charge") == 1
+
+    report = explore(charging, faults=["crash"])
+    assert sum(report.crashes.values()) == len(report.crashes) - 1 == 4
+    assert str(report).endswith("; 4 of 5 crash points survived")
+
+
+# -- scenarios that are not deterministic -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["every", "random", "pct", True])
+def test_an_assertion_that_fails_now_and_then_is_no_failure_of_a_schedule(strategy):
+    """A failure that its own schedule does not repeat is told as that, with the first difference."""
+    counted = []
+
+    def scenario(sim):
+        counted.append(1)
+        sim.step("charge").returns(len(counted))
+        assert sim.run(shop) is None
+        assert len(counted) != 1
+
+    report = explore(scenario, strategy, faults=["crash"], max_schedules=50)
+    assert not report.complete
+    assert report.stopped == "the scenario is not deterministic"
+    with pytest.raises(
+        NondeterministicScenarioError, match=r"(?s)AssertionError.*passes when it is run under it again"
+    ):
+        raise report.failures[-1].error
+
+
+def test_the_first_difference_of_two_executions_is_told():
+    """Where the timelines differ, their first line that differs is shown from both."""
+    counted = []
+
+    def scenario(sim):
+        counted.append(1)
+        sim.step("charge").takes("1m" if len(counted) == 1 else "2m")
+        sim.run(shop)
+        assert len(counted) > 1
+
+    report = explore(scenario)
+    with pytest.raises(NondeterministicScenarioError, match=r"(?s)first difference is\n.*\+1m .*\nand then\n.*\+2m "):
+        raise report.failures[0].error
+
+
+@pytest.mark.parametrize("strategy", ["random", "pct"])
+def test_one_schedule_with_two_results_is_told_though_nothing_fails(strategy):
+    """A sampler that draws a schedule for the second time compares what came of it."""
+    counted = []
+
+    @durable_function("counts")
+    async def counts(ctx):
+        return await ctx.step.run("count", lambda: len(counted))
+
+    def scenario(sim):
+        counted.append(1)
+        sim.run(counts)
+
+    report = explore(scenario, strategy, max_schedules=50)
+    with pytest.raises(NondeterministicScenarioError, match=r"(?s)two ways:.*counts completed with 1 .*with 2 "):
+        raise report.failures[0].error
+
+
+# -- monitors that are not done ---------------------------------------------------------------------------------------
+
+
+def test_what_is_to_hold_eventually_must_hold_before_the_end():
+    """A run that ends early does not make an `eventually` true; what to do about it is said."""
+
+    def scenario(sim):
+        sim.eventually(lambda: False, within="2d")
+        sim.run(shop)
+
+    with (
+        pytest.raises(AssertionError, match=r"has not held by the end of the test.*durable\.advance\('2d'\)"),
+        Simulation() as sim,
+    ):
+        scenario(sim)
+    assert len(explore(scenario).failures) == 1
+
+
+def test_what_has_held_once_is_done():
+    """An `eventually` that held while time was driven is no failure later."""
+    with Simulation() as sim:
+        run = sim.start(shop)
+        sim.eventually(lambda: run.steps == ["charge"], within="2d")
+        run.wait()

@@ -5,12 +5,12 @@ import pytest
 from pytest_durable import Simulation, StepError, UsageError, durable_function, explore
 from pytest_durable.choosers import Every, Once, Pipeline, Singles, search_for
 from pytest_durable.decisions import Decisions
-from pytest_durable.exploration import Trial
 from pytest_durable.samplers import Sampling
 from pytest_durable.settings import Settings, parse
 from pytest_durable.shares import Share
 from pytest_durable.steplog import StepLog, explain
 from pytest_durable.touching import touches
+from pytest_durable.trials import Trial
 
 # -- settings ---------------------------------------------------------------------------------------------------------
 

@@ -85,22 +85,29 @@ class Choices:
 
     def schedule(self) -> Schedule:
         """What was chosen so far."""
-        return Schedule(tuple(self.counts), tuple(self.indices))
+        return Schedule(tuple(self.counts), tuple(self.indices), tuple(mark_of(one.taken) for one in self.deviations))
 
 
-_TEXT = re.compile(r"s1\.(\d+)((?:\.\d+-\d+of\d+)*)\.([0-9a-f]{8})")
+_TEXT = re.compile(r"s1\.(\d+)((?:\.\d+-\d+of\d+(?:-[0-9a-f]{4})?)*)\.([0-9a-f]{8})")
+
+
+def mark_of(option: object) -> str:
+    """What an option is, in four characters: the same in every run of the same test, and hardly in another one."""
+    return f"{crc32(str(getattr(option, 'mark', option)).encode()) & 0xFFFF:04x}"
 
 
 class Schedule(NamedTuple):
-    """The recorded list of choices: for each, how many options it had and which was taken."""
+    """The recorded list of choices: for each, how many options it had and which was taken; marks of the deviations."""
 
     counts: tuple[int, ...]
     indices: tuple[int, ...]
+    marks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line that survives a shell: how many choices, each deviation, and a checksum of all counts."""
+        marks = iter(self.marks)
         taken = "".join(
-            f".{position}-{index}of{count}"
+            f".{position}-{index}of{count}" + (f"-{mark}" if (mark := next(marks, "")) else "")
             for position, (count, index) in enumerate(zip(self.counts, self.indices, strict=True))
             if index
         )
@@ -133,19 +140,22 @@ class Replay:
             )
             raise ScheduleError(msg)
         self.text, self.length, self.checksum = text, int(parsed[1]), int(parsed[3], 16)
-        self.wanted: dict[int, tuple[int, int]] = {}
+        self.wanted: dict[int, tuple[int, int, str]] = {}
         for part in parsed[2].split(".")[1:]:
-            position, index, count = map(int, re.split("-|of", part))
-            self.wanted[position] = (index, count)
+            position, index, count, *mark = re.split("-|of", part)
+            self.wanted[int(position)] = (int(index), int(count), *(mark or [""]))  # type: ignore[assignment]
         self.counts: list[int] = []
 
     def choose(self, label: str, options: Sequence[object]) -> int:
         """The index that the schedule took at this point; 0 where it did not deviate, and after its end."""
         position = len(self.counts)
         self.counts.append(len(options))
-        index, count = self.wanted.get(position, (0, len(options)))
+        index, count, mark = self.wanted.get(position, (0, len(options), ""))
         if count != len(options):
             self._refuse(f"at choice {position} ({label}) it knows {count} options and the test offers {len(options)}")
+        if mark and mark != mark_of(options[index]):
+            told = ", ".join(map(str, options))
+            self._refuse(f"at choice {position} ({label}) it took what the test does not offer there, which is: {told}")
         return index
 
     def finish(self) -> None:

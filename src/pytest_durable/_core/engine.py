@@ -242,6 +242,7 @@ class Engine:
 
     def _returned(self, item: Item, value: object) -> None:
         run = item.run
+        self.stage.returned(run, value)
         try:
             stored, _ = wire.store(value, "the result of {}", run.spec.id)
         except UsageError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .instants import instant_text
 
@@ -108,6 +108,13 @@ class Happening:
         return (self.kind, self.subject.id, str(self.detail))
 
     @property
+    def mark(self) -> str:
+        """What it is, without what only one run knows: its kind, the function or the event, the step."""
+        subject: Any = self.subject
+        spec = getattr(subject, "spec", None)
+        return f"{self.kind} {spec.id if spec is not None else subject.name} {self.detail}"
+
+    @property
     def name(self) -> str:
         """What happens, in words."""
         words = WORDS[self.kind].format(name=self.subject.name, detail=self.detail)
@@ -128,3 +135,8 @@ class Moment:
 
     def __str__(self) -> str:
         return f"{self.happening} {'later' if self.at is None else f'at {instant_text(self.at)}'}"
+
+    @property
+    def mark(self) -> str:
+        """The news, and whether it comes now."""
+        return f"{self.happening.mark} {'later' if self.at is None else 'now'}"

@@ -42,6 +42,10 @@ class Stage(Protocol):
         """Take note that the body has returned; an error if the answer is lost."""
         ...
 
+    def returned(self, run: RunState, value: object) -> None:
+        """Take note of what a function has returned, before it crosses the wire."""
+        ...
+
     def after(self, item: Item) -> None:
         """Take note of a request whose answer has been recorded."""
         ...

@@ -154,7 +154,7 @@ class Observed:
         request = CURRENT.get()
         request.body = asyncio.current_task()
         request.watch(ctx.step, is_async=True)
-        request.result = await self._function.call(client, ctx, fn_id, middleware)
+        _ended(request, await self._function.call(client, ctx, fn_id, middleware))
         request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - what the body has not asked for
         return request.result
 
@@ -162,9 +162,16 @@ class Observed:
         """As the function's own."""
         request = CURRENT.get()
         request.watch(ctx.step, is_async=False)
-        request.result = self._function.call_sync(client, ctx, fn_id, middleware)
+        _ended(request, self._function.call_sync(client, ctx, fn_id, middleware))
         request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - as above
         return request.result
+
+
+def _ended(request: Request, result: Any) -> None:
+    """Take note of what the SDK's own call gave."""
+    request.result = result
+    if result.error is None and result.multi is None and result.step is None:
+        request.stage.returned(request.run, result.output)
 
 
 class InngestHost:

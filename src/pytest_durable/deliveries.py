@@ -1,0 +1,189 @@
+"""Checks of what a platform may do to a run: crash its worker, deliver twice, and bring events in any order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._core.commands import WAIT
+from ._core.errors import BoundReachedError, LimitError, NonDeterminismError
+from ._core.instants import as_datetime
+from .choosers import Every, Follow, Pruned
+from .events import Event
+from .exploration import Explorer, Report
+from .faults import crash, redelivery
+from .simulation import Simulation
+from .subjects import Subject, Verdict, at, deviations, keyed, outcome
+from .trials import Trial, difference, simulate, story
+
+if TYPE_CHECKING:
+    from .run import Run
+
+ORDERS = 300
+"""How many orders of a function and its surroundings ``wait_ordering`` looks at."""
+
+
+def crash_anywhere(subject: Subject) -> Verdict:
+    """Whichever commit point the worker dies at, the outcome is the same and keyed effects happen once."""
+    verdict = Verdict("crash_anywhere")
+    _, run = subject.baseline
+    if run._state.spec.attempts == 1:  # noqa: SLF001 - checks look into the run
+        verdict.not_reached = "the function has retries=0, so a crash ends its run"
+        return verdict
+    wanted, effects = outcome(run), subject.effects
+    if run.error is not None:
+        verdict.not_reached = f"the run fails without any crash ({run.error.name}), see terminates"
+        return verdict
+    points = survived = 0
+    for indices in deviations(subject, [crash()], "the attempt at", "the end of"):
+        points += 1
+        crashed, again = subject.run(Follow(indices), faults=[crash()])
+        wrong = _difference(wanted, effects, outcome(again), keyed(crashed))
+        if wrong:
+            verdict.violations.append(f"{wrong}\n  {story(crashed)}\n{at(crashed)}")
+        else:
+            survived += 1
+    verdict.proved = f"{survived} of {points} crash points survived"
+    if not points:
+        verdict.not_reached = "the run has no step that a worker executes"
+    return verdict
+
+
+def _difference(wanted: Any, effects: Any, had: Any, recorded: Any) -> str:
+    """What is otherwise than in the default order, in words: how the run ended, its steps, or a keyed effect."""
+    in_turn = had[3] and wanted[3]
+    if had[:2] != wanted[:2] or sorted(had[2]) != sorted(wanted[2]) or (in_turn and had[2] != wanted[2]):
+        without = f"{wanted[0]} with {list(wanted[2])} without it"
+        return f"the run {had[0]} {had[1]} with the steps {list(had[2])}, and {without}"
+    for who in sorted({*effects, *recorded}):
+        if recorded.get(who, 0) != effects.get(who, 0):
+            had_times, times = recorded.get(who, 0), effects.get(who, 0)
+            return f"the effect {who[0]} {who[1]} happened {had_times} times, and {times} without it"
+    return ""
+
+
+def wait_ordering(subject: Subject) -> Verdict:
+    """In every order of what happens at one instant, an event that a wait is meant for is not lost to it."""
+    verdict = Verdict("wait_ordering")
+    _, baseline = subject.baseline
+    waits = [entry for entry in baseline._state.stack if entry.op == WAIT]  # noqa: SLF001 - checks look into the run
+    if not waits and not baseline.waiting_for:
+        verdict.not_reached = "the run waits for no event"
+        return verdict
+    lost: list[str] = []
+
+    def execute(chooser: Any) -> Trial:
+        simulation = simulate(chooser)
+        try:
+            with simulation:
+                run = subject.go(simulation)
+        except Pruned:
+            return Trial(simulation, None, pruned=True)
+        _lost_wakeups(simulation, run, lost)
+        return Trial(simulation, None)
+
+    report = Report("every", 0)
+    Explorer(execute, Every(), report, max_schedules=ORDERS).run()
+    verdict.violations += lost[:3]
+    moments = _at_moments(subject, baseline, verdict)
+    extent = "all" if report.complete else "the first"
+    verdict.proved = f"{extent} {report.schedules} orders of what happens at equal instants, and {moments}"
+    return verdict
+
+
+def _lost_wakeups(simulation: Simulation, run: Run, lost: list[str]) -> None:
+    """Events that a wait was meant for, came during the run and before the wait, and woke nothing in it."""
+    state = run._state  # noqa: SLF001 - checks look into the run
+    triggers = {event["id"] for event in state.events}
+    for entry in [*state.stack, *state.pending.values()]:
+        if entry.op != WAIT or (entry.done and entry.stored[1] is not None) or entry.started_at is None:
+            continue
+        command: Any = entry.command
+        for event in simulation.engine.answers.events:
+            early = state.queued_at <= event.sent_at <= entry.started_at
+            if event.name != command.event or not early or event.wire["id"] in triggers:
+                continue
+            used = any(woken.startswith(f"{state.spec.id} at ") for woken in event.outcome.woke)
+            if not used and command.matches(event.wire, 0) is None:
+                lost.append(
+                    f"the event {event.name!r} that '{entry.key}' waits for came before the wait was registered, "
+                    f"and was lost: {story(simulation)}. Register the wait together with what "
+                    "asks for the answer: asyncio.gather(ctx.step.wait_for_event(...), ctx.step.send_event(...))\n"
+                    f"{at(simulation)}"
+                )
+
+
+def _at_moments(subject: Subject, baseline: Run, verdict: Verdict) -> str:
+    """The event of each wait, made of the run's own data: before the wait, at it, behind it and at the deadline."""
+    done = 0
+    skipped = []
+    for entry in baseline._state.stack:  # noqa: SLF001 - checks look into the run
+        command: Any = entry.command
+        if entry.op != WAIT or entry.started_at is None:
+            continue
+        event = Event(command.event, baseline.event.data)
+        wired = {"name": event.name, "data": event.data, "id": "x", "ts": 0, "user": {}}
+        if command.matches(wired, 0) is not None:
+            skipped.append(entry.key)
+            continue
+        queued = baseline._state.queued_at  # noqa: SLF001 - as above
+        moments = [queued] if queued < entry.started_at else []
+        moments += [entry.started_at, entry.started_at + 1]
+        if command.timeout is not None:
+            moments += [entry.started_at + command.timeout]
+        for moment in moments:
+            done += 1
+            problem = _with_event(subject, event, moment)
+            if problem:
+                verdict.violations.append(f"with {event.name!r} at {as_datetime(moment)}: {problem}")
+    if skipped:
+        verdict.not_reached = f"no event could be made that {', '.join(map(repr, skipped))} accepts"
+    return f"{done} moments of an event"
+
+
+def _with_event(subject: Subject, event: Event, moment: int) -> str:
+    try:
+        with Simulation() as simulation:
+            simulation.send(event, at=as_datetime(max(moment, simulation.world.now)))
+            run = subject.go(simulation)
+            if run.error is not None and isinstance(run.error.exception, LimitError):
+                return str(run.error)
+    except (NonDeterminismError, BoundReachedError) as error:
+        return str(error)
+    return ""
+
+
+def duplicate_delivery(subject: Subject) -> Verdict:
+    """The same event twice starts one run; a request that is delivered again has no effect and changes no outcome."""
+    verdict = Verdict("duplicate_delivery")
+    _, run = subject.baseline
+    wanted, effects = outcome(run), subject.effects
+    parts = []
+    trigger = next((one.event for one in run._state.spec.triggers if one.event), None)  # noqa: SLF001 - as above
+    if trigger is None or trigger.startswith("inngest/"):
+        verdict.not_reached = "the function has no event as its trigger"
+    else:
+        with Simulation() as twice:
+            if subject.setup is not None:
+                subject.setup(twice)
+            twice.register(subject.function)
+            for _ in range(2):
+                twice.send(Event(run.event.name, run.event.data, "the same id"))
+            twice.drive_to(lambda: all(one.ended_at is not None for one in twice.runs) and len(twice.runs) > 0)
+        runs = [one for one in twice.runs if one.function_id == run.function_id]
+        if len(runs) != 1:
+            verdict.violations.append(f"the same event twice started {len(runs)} runs")
+        parts.append("the same event twice starts one run")
+    delivered = 0
+    for indices in deviations(subject, [redelivery()], "the request of"):
+        delivered += 1
+        again, other = subject.run(Follow(indices), faults=[redelivery()])
+        recorded = keyed(again)
+        if recorded != effects:
+            what = f"had effects\n{difference(Trial(again, None), subject.trial)}"
+        elif wrong := _difference(wanted, effects, outcome(other), recorded):
+            what = f"changed the run: {wrong}"
+        else:
+            continue
+        verdict.violations.append(f"a request that was delivered again {what}\n  {story(again)}\n{at(again)}")
+    verdict.proved = "; ".join([*parts, f"{delivered} requests delivered again"])
+    return verdict
