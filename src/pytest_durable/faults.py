@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._core.runs import RunState
 
 CRASH_BEFORE, CRASH_AFTER, LOST, STEP_ERROR, SLOW = "crash before", "crash after", "lost", "step error", "slow"
-DUPLICATE, DUPLICATE_NEW_ID, DROP, DELAY = "duplicate", "duplicate under a new id", "drop", "delay"
+DUPLICATE, DUPLICATE_NEW_ID, DROP, DELAY, REORDER = "duplicate", "duplicate under a new id", "drop", "delay", "reorder"
 REDELIVER, CANCEL, CRASH_END = "redeliver", "cancel", "crash at the end"
 
 STEP_VERDICTS = {
@@ -34,6 +34,7 @@ EVENT_VERDICTS = {
     DUPLICATE_NEW_ID: "event '{event}' arrives twice, under two ids",
     DROP: "event '{event}' is lost",
     DELAY: "event '{event}' is late",
+    REORDER: "event '{event}' arrives behind the next one",
 }
 REQUEST_VERDICTS = {
     REDELIVER: "the request of step '{step}' is delivered again",
@@ -222,10 +223,18 @@ def delay_event(
                  length=duration(by, "delay_event"))  # fmt: skip
 
 
+def reorder_event(
+    within: Duration = "1h", *, times: int | None = None, event: str | None = None, function: Any = None
+) -> Fault:
+    """An event arrives right behind the next one; after ``within`` if none comes until then."""
+    return Fault("reorder_event", (REORDER,), event=event, function=function, times=_times(None, times),
+                 length=duration(within, "reorder_event"))  # fmt: skip
+
+
 BY_NAME = {
     maker.__name__: maker
     for maker in (step_error, crash, lost_ack, slow_step, redelivery, cancellation, duplicate_event, drop_event,
-                  delay_event)
+                  delay_event, reorder_event)
 }  # fmt: skip
 
 

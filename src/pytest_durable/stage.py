@@ -47,6 +47,8 @@ class TestStage:
         self.received: dict[str, int] = {}
         clock.receive = self.receive
         clock.actor = self.actor
+        self.held: dict[BusEvent, Happening] = {}
+        """Events that arrive behind the next one, and when without one."""
         self.under_way: dict[Any, None] = {}
         """Requests to an SDK that sleep; each has ``close``."""
         self.strict = False
@@ -198,10 +200,17 @@ class TestStage:
         ]
         chosen = self._inject(f"the way of event '{event.name}'", options)
         if chosen is None:
-            return [(0, event)]
+            return [(0, event), *self._held()]
         event.outcome.notes.append(str(chosen))
         if chosen.verdict == f.DROP:
             self.engine.answers.log(event)
+            return []
+        if chosen.verdict == f.REORDER:
+            arrive = Happening(self.world.now + chosen.fault.length, NEWS, "event", event, "late",
+                               lambda: self._let_go(event))  # fmt: skip
+            self.world.touch("held events", "w")
+            self.held[event] = arrive
+            self.world.push(arrive)
             return []
         if chosen.verdict == f.DELAY:
             return [(chosen.fault.length, event)]
@@ -212,7 +221,20 @@ class TestStage:
         arrive = Happening(self.world.now, NEWS, "event", second, "again",
                            lambda: self.engine.answers.deliver(second))  # fmt: skip
         self.world.push(arrive)
-        return [(0, event)]
+        return [(0, event), *self._held()]
+
+    def _held(self) -> list[tuple[int, BusEvent]]:
+        """The events that were to arrive behind the next one, which is here."""
+        self.world.touch("held events", "w" if self.held else "r")
+        held, self.held = self.held, {}
+        for arrive in held.values():
+            self.world.call_off(arrive)
+        return [(0, event) for event in held]
+
+    def _let_go(self, event: BusEvent) -> None:
+        """No other event came: it arrives all the same."""
+        del self.held[event]
+        self.engine.answers.deliver(event)
 
     def before(self, item: Item) -> bool:
         """Let a cancellation befall a request that is about to be made."""

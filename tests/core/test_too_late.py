@@ -14,6 +14,7 @@ from pytest_durable import (
     TriggerCron,
     UsageError,
     durable_function,
+    explore,
     faults,
 )
 from pytest_durable._core.answers import Answers
@@ -267,6 +268,45 @@ def test_a_late_event_arrives_later_and_once():
         assert sim.events == []
         sim.advance("2h")
         assert [str(event.outcome) for event in sim.events] == ["event 'slow' is late"]
+
+
+def test_a_reordered_event_arrives_behind_the_next_one():
+    """``reorder_event`` swaps an event with the one that comes next; without one it arrives when its time is over."""
+    with Simulation() as sim:
+        sim.faults.add(faults.reorder_event("2h", event="first"))
+        sim.timeline({"0s": Event("first"), "1h": Event("second"), "90m": Event("first")})
+        sim.advance("1h")
+        assert [event.name for event in sim.events] == ["second", "first"]
+        sim.advance("1h")
+        assert [event.name for event in sim.events] == ["second", "first", "first"]
+    with Simulation() as sim:
+        sim.faults.add(faults.reorder_event("2h"))
+        sim.send("alone")
+        sim.advance("119m")
+        assert sim.events == []
+        sim.advance("1m")
+        assert [str(event.outcome) for event in sim.events] == ["event 'alone' arrives behind the next one"]
+
+
+def test_reordered_events_are_found_by_a_search():
+    """A function that takes the last of two updates is told from one that takes the newest."""
+
+    def scenario(sim):
+        @durable_function("last")
+        async def last(ctx):
+            for use in range(2):
+                update = await ctx.step.wait_for_event(f"update-{use}", event="updated", timeout="1d")
+            return update.data["version"]
+
+        run = sim.start(last)
+        sim.timeline({"1h": Event("updated", {"version": 1}), "2h": Event("updated", {"version": 2})})
+        assert run.wait() == 2
+
+    assert explore(scenario).failures == []
+    (failure,) = explore(scenario, faults=["reorder_event"]).failures
+    assert failure.story == (
+        "default order, except: event 'updated' (sent by the test for 2025-01-01 01:00:00Z) arrives behind the next one"
+    )
 
 
 def test_a_step_that_a_worker_executes_is_under_way():
