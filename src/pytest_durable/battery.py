@@ -234,9 +234,21 @@ def id_stability(subject: Subject) -> Verdict:
     return verdict
 
 
+def sdk_hazards(subject: Subject) -> Verdict:
+    """The SDK did nothing in the run that nobody wants and its server does not notice."""
+    verdict = Verdict("sdk_hazards")
+    _, run = subject.baseline
+    if not run._state.spec.remote:  # noqa: SLF001 - checks look into the run
+        verdict.not_reached = "a native function has none of them"
+        return verdict
+    verdict.violations += run.findings
+    verdict.proved = f"nothing was found in {run.invocations} requests"
+    return verdict
+
+
 BATTERY: dict[str, Callable[[Subject], Verdict]] = {
     check.__name__: check
     for check in (terminates, replay_determinism, impure_body, crash_anywhere, duplicate_delivery, wait_ordering,
-                  json_fidelity, id_stability, step_limits)
+                  json_fidelity, id_stability, step_limits, sdk_hazards)
 }  # fmt: skip
 """The checks by name, in the order in which they run."""

@@ -84,7 +84,7 @@ class Report:
         failed_example: the pinned example that failed last, or "".
         crashes: the crash points that were tried with no other fault beside them, and whether all schedules with that
             crash passed.
-        idle: what to say of faults that are about a step, a function or an event of which there was none.
+        remarks: what to say beside: of faults that are about nothing, and what an SDK did that nobody wants.
     """
 
     def __init__(self, strategy: object, max_faults: int) -> None:
@@ -99,7 +99,7 @@ class Report:
         self.with_faults = False
         self.failed_example = ""
         self.crashes: dict[tuple[str, str, str, int], bool] = {}
-        self.idle: list[str] = []
+        self.remarks: list[str] = []
         self.seconds = 0.0
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ class Report:
         parts = [f"{count} ({details}), {word}{self.bounds}: {found}"]
         if self.crashes:
             parts.append(f"{sum(self.crashes.values())} of {len(self.crashes)} crash points survived")
-        return "; ".join([*parts, *self.idle])
+        return "; ".join([*parts, *self.remarks])
 
     @property
     def bounds(self) -> str:
@@ -123,7 +123,7 @@ class Report:
 
     def warn(self) -> None:
         """Say what had no effect and probably should."""
-        for line in self.idle:
+        for line in self.remarks:
             warnings.warn(line, DurabilityWarning, stacklevel=3)
 
     def __repr__(self) -> str:
@@ -161,6 +161,7 @@ class Explorer:
         self.spent: Trial | None = None
         self.seen: dict[str, Any] = {}
         self.faults: dict[str, Fault] = {}
+        self.findings: dict[str, None] = {}
         self.names: tuple[set[str], set[str]] = (set(), set())
 
     def run(self, *, stop_at_first: bool = False) -> Trial | None:
@@ -209,7 +210,7 @@ class Explorer:
                 report.stopped = FOUND
                 break
         report.complete = search.complete and not report.stopped
-        report.idle = about_nothing(self.faults.values(), *self.names)
+        report.remarks = [*about_nothing(self.faults.values(), *self.names), *self.findings]
         report.pruned = search.pruned
         report.distinct = len(self.seen)
         report.seconds = real_clock() - began
@@ -250,7 +251,8 @@ class Explorer:
             trial.error = NondeterministicScenarioError(f"the scenario is not deterministic: {told}\n{OUTSIDE}")
 
     def _meet(self, trial: Trial) -> None:
-        """Take note of which faults were about something."""
+        """Take note of which faults were about something, and of findings."""
+        self.findings.update(dict.fromkeys(trial.findings()))
         idle = False
         for fault in trial.faults:
             kept = self.faults.setdefault(repr(fault), fault)

@@ -30,6 +30,7 @@ def timeline(run: RunState) -> str:
     rows = [(_offset(at, start), what) for at, what in _rows(run)]
     width = max([0, *(len(offset) for offset, _ in rows)])
     lines += [f"  {offset:>{width}}  {what}" for offset, what in rows]
+    lines += [f"  finding: {finding}" for finding in run.findings]
     return "\n".join(lines)
 
 

@@ -193,6 +193,11 @@ class Run:
         return [SentEvent(event) for event in self._state.sent]
 
     @property
+    def findings(self) -> list[str]:
+        """What an SDK did that nobody wants and no server notices, each with the remedy; see the guide on functions."""
+        return list(self._state.findings)
+
+    @property
     def history(self) -> History:
         """The facts so far."""
         self._simulation.look(LOG_OF_STEPS)
@@ -255,7 +260,7 @@ class Run:
             queued = "no request of it is due: what it did last was recorded under that id before"
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
-        waits = self._turn() or waits or queued
+        waits = "; ".join([self._turn() or waits or queued, *self.findings])
         return (
             f"the run of {state.name} is stuck at {instant_text(simulation.world.now)}: {waits}. Nothing "
             "that is due can wake it. Send what it waits for (durable.send, durable.signal, durable.on_wait), give the "

@@ -159,7 +159,7 @@ class Simulation:
             check()
 
     def check_use(self) -> None:
-        """Check that every script was used, and warn of faults that are about nothing.
+        """Check that every script was used, and warn of findings and of faults that are about nothing.
 
         Raises:
             UnusedScriptError: one was not, and did not say ``maybe()``.
@@ -172,7 +172,8 @@ class Simulation:
                 f"{', '.join(map(repr, asked)) or 'none'}. Correct the id, or add .maybe() if the step is optional"
             )
             raise UnusedScriptError(msg)
-        for line in self.idle_faults():
+        found = dict.fromkeys(f"{run.spec.id}: {finding}" for run in self.engine.runs for finding in run.findings)
+        for line in [*self.idle_faults(), *found]:
             warnings.warn(line, DurabilityWarning, stacklevel=3)
 
     def idle_faults(self) -> list[str]:

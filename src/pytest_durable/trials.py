@@ -71,6 +71,11 @@ class Trial:
             return ()
         return tuple((run.spec.id, run.status, run.result, len(run.noted)) for run in engine.runs)
 
+    def findings(self) -> list[str]:
+        """What was found in its runs."""
+        engine = self._simulation.engine if self._simulation is not None else None
+        return [] if engine is None else [finding for run in engine.runs for finding in run.findings]
+
     def names(self) -> tuple[set[str], set[str]]:
         """The ids of all steps that were asked for, and the names of all events."""
         engine = self._simulation.engine if self._simulation is not None else None

@@ -121,6 +121,7 @@ BODIES = [three_steps, slow_steps, all_kinds, group_between, bare_gather, backgr
           no_json, sync_steps, sync_failure]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*in a task of its own")
 @pytest.mark.parametrize("retries", [0, 1])
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
 def test_the_outcome_is_that_of_entering_anew(body, retries):

@@ -174,7 +174,7 @@ def test_a_fault_that_comes_up_in_one_schedule_alone_is_no_mistake():
         sim.run(late)
 
     report = explore(scenario, faults=[faults.crash(step="remind")])
-    assert (report.complete, report.idle) == (True, [])
+    assert (report.complete, report.remarks) == (True, [])
 
 
 def test_a_cancellation_can_be_narrowed_to_a_step():

@@ -14,7 +14,7 @@ from .limits import DEFAULT_RETRIES
 from .wire import load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .commands import Answer
     from .flow import Flow
@@ -285,6 +285,7 @@ class RunState:
         "events",
         "executing",
         "failure",
+        "findings",
         "id",
         "invocations",
         "kept",
@@ -338,6 +339,7 @@ class RunState:
         self.timer: Happening | None = None
         self.noted: list[Noted] = []
         self.sent: list[Any] = []
+        self.findings: tuple[str, ...] = ()
         self.parent: tuple[RunState, Entry] | None = None
         self.ticket: Any = None
         """What flow control knows of the run, if its function has any."""
@@ -353,6 +355,12 @@ class RunState:
         """A new step that the body asks for."""
         entry = self.entries[key] = Entry(key, step_id, index, op, source)
         return entry
+
+    def find(self, findings: Iterable[str]) -> None:
+        """Keep what is to be told of the run, each once."""
+        for finding in findings:
+            if finding not in self.findings:
+                self.findings += (finding,)
 
     def record(self, entry: Entry, now: int) -> None:
         """Put a step that has its result into the memo."""

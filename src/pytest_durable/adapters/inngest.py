@@ -24,6 +24,7 @@ from .._core.wire import load
 from ..functions import _cancel, _optional, _trigger
 from ..invocation import divergence
 from . import inngest_client
+from .inngest_findings import findings
 from .inngest_request import CURRENT, Request
 from .inngest_wire import Decoder, Memo, hashed
 from .inngest_worker import sleeps
@@ -269,10 +270,10 @@ class InngestHost:
             clock.show(shown)
         assert isinstance(answer, Reply), "this is our bug: a probe that never ends"
         if not known:
-            for key, op in request.asked:
+            for key, op in request.seen.asked:
                 run.ask(key, key, 0, op, None)
-        wrong = _difference(run, limit, known or request.asked, request.asked)
-        return wrong or _plain(answer), len(request.asked)
+        wrong = _difference(run, limit, known or request.seen.asked, request.seen.asked)
+        return wrong or _plain(answer), len(request.seen.asked)
 
     def _request(
         self, run: RunState, target: Entry | None, limit: int | None, *, probing: bool = False
@@ -292,6 +293,8 @@ class InngestHost:
                 forgotten = self._forgotten(run, request.left, reply)
                 if forgotten is not None:
                     return Reply(failure=around.stage.engine.failure_of(forgotten), final=True)
+            if not probing:
+                run.find(findings(request, reply, target))
             return reply
 
         if self.is_async:

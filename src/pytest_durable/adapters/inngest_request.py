@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .._core.commands import INFER, INVOKE, RUN, SEND, SLEEP, WAIT, Execute, Reply, Report, Suspended
+from .._core.commands import RUN, SEND, Execute, Reply, Report, Suspended
 from .._core.errors import UsageError
 from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
@@ -25,6 +25,7 @@ from ..handlers import StepLoop, in_words
 from ..host import watched, watchers
 from ..loop import VirtualLoop
 from .inngest_clock import InRequest
+from .inngest_findings import Seen, doubles, in_tasks
 from .inngest_in_place import staying
 from .inngest_wire import in_sdk, key_of
 from .inngest_worker import Worker
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 CURRENT: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
 """The request that the code under way belongs to."""
 
-OPS = {"Sleep": SLEEP, "WaitForEvent": WAIT, "InvokeFunction": INVOKE, "AIGateway": INFER}
-"""The operations that the wire tells from an execution of the author's code."""
 
 TURNS_PER_REQUEST = 10_000
 """How often a request may go to sleep before its end."""
@@ -111,7 +110,7 @@ class Request:
         self.began: int = self.clock.micros
         self.bound = surroundings.limits.callbacks_per_invocation
         self.ops: dict[str, str] = {}
-        self.asked: list[tuple[str, str]] = []
+        self.seen = Seen()
         self.turns = self.behind = 0
         self.context = contextvars.copy_context()
         self.context.run(CURRENT.set, self)
@@ -214,6 +213,8 @@ class Request:
         report, self.told = self.told, None
         assert report is not None, "this is our bug: nothing to tell"
         self.waits_for = report.command.key
+        self.seen.executed.clear()
+        self.run.find(doubles(self))
         self.run.live = self
         self.stage.under_way.pop(self, None)
         return self._at(self.ended_at, lambda: Reply([report]))
@@ -289,6 +290,7 @@ class Request:
         if isinstance(response, BaseException):
             message = "Your server returned HTTP 500 before the SDK responded."
             name = "Server returned a fatal error"
+            self.run.find(in_tasks(self))
             return Reply(failure=Failure(name, message, reason=name, exception=response))
         return read(response)
 
@@ -332,7 +334,12 @@ class Request:
 
             async def run_step(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
                 index = own(step_id)
-                return await run(step_id, lambda *given: self._attempt(step_id, index, handler, given), *args, **kwargs)
+                attempt = lambda *given: self._attempt(step_id, index, handler, given)  # noqa: E731 - as the SDK wants it
+                try:
+                    return await run(step_id, attempt, *args, **kwargs)
+                except Exception:
+                    self.seen.raises(key_of(step_id, index))
+                    raise
 
             async def send_step(step_id: str, *args: Any, **kwargs: Any) -> Any:
                 return await send_event(step_id, *args, **kwargs)
@@ -342,37 +349,22 @@ class Request:
 
             def run_now(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
                 index = own(step_id)
-                return run(step_id, lambda *given: self._attempt_sync(step_id, index, handler, given), *args, **kwargs)
+                attempt = lambda *given: self._attempt_sync(step_id, index, handler, given)  # noqa: E731 - as above
+                try:
+                    return run(step_id, attempt, *args, **kwargs)
+                except Exception:
+                    self.seen.raises(key_of(step_id, index))
+                    raise
 
             step.run, step.send_event = run_now, send_event
         step.invoke = invoked
-        if self.probing:
-            self._note_steps(step._execution, is_async=is_async)  # noqa: SLF001 - the SDK offers no other way to it
-
-    def _note_steps(self, execution: Any, *, is_async: bool) -> None:
-        """Note every step that the body asks for, recorded or not."""
-        report = execution.report_step
-
-        def note(info: Any) -> None:
-            userland = getattr(info, "userland", None)
-            step_id, index = (userland.id, userland.index or 0) if userland is not None else (info.display_name, 0)
-            key = key_of(step_id, index)
-            op = OPS.get(info.op.value, RUN)
-            self.asked.append((key, self.ops.get(key, op) if op == RUN else op))
-
-        async def reported(info: Any) -> Any:
-            note(info)
-            return await report(info)
-
-        def reported_now(info: Any) -> Any:
-            note(info)
-            return report(info)
-
-        execution.report_step = reported if is_async else reported_now
+        self.seen.watch(step._execution, self.ops, is_async=is_async)  # noqa: SLF001 - the SDK offers no other way to it
 
     def _begin(self, step_id: str, index: int, handler: Any, args: Any) -> Entry:
         key = key_of(step_id, index)
         command = Execute(key, step_id, index, self.ops.get(key, RUN), handler, args, {})
+        aside = self.body is not None and asyncio.current_task() is not self.body
+        self.seen.executes(key, step_id, index, aside=aside)
         entry: Entry = self.stage.engine.remote.begin(self.run, command)
         return entry
 
