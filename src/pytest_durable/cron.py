@@ -1,14 +1,15 @@
-"""Cron schedules: croniter reads them; the time zone prefix is the server's, and so are two corrections.
+"""Cron schedules: the fields and the time zone prefix are read as the server reads them, and croniter finds the ticks.
 
-Where croniter departs from the server (robfig's cron): a local time that a change of clocks leaves out does not tick,
-and a range of one value is that value. Both agree that a local time that comes twice ticks twice.
+The server's parser is robfig's. Where croniter reads a text otherwise (7 for Sunday, ranges over the end of the week,
+``L``, ``#``, ``12-12``, ``1-31`` beside a day of the week), it is never given that text, but lists of what was meant.
+And a local time that a change of clocks leaves out does not tick; one that comes twice ticks twice.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ._core.errors import UsageError
@@ -17,12 +18,77 @@ from ._core.instants import SECOND, as_datetime, instant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIELDS = 5
 MOST_SKIPPED = 10
 """How many ticks in a row a change of clocks may leave out, until the schedule counts as one without another tick."""
 
-_ONE = re.compile(r"\b(\w+)-\1\b(?!/)")
+YEARS = 5
+"""How many years ahead the server looks for a tick."""
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 REMEDY = 'write five fields, such as "0 9 * * 1-5", with "TZ=Europe/Oslo " before them for a zone other than UTC'
+_PART = re.compile(r"(?P<star>[*?])(?:/(?P<every>\d+))?|(?P<first>\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?", re.ASCII)
+
+
+class Field(NamedTuple):
+    """One of the five fields: its name, its least and its greatest value, and words for values."""
+
+    name: str
+    least: int
+    most: int
+    words: tuple[str, ...] = ()
+
+    def number(self, text: str) -> int:
+        """A value, as a number or a word.
+
+        Raises:
+            ValueError: it is neither, or outside the field.
+        """
+        word = text.lower()
+        value = self.words.index(word) + self.least if word in self.words else int(text) if text.isdecimal() else -1
+        if not self.least <= value <= self.most:
+            msg = f"{text!r} is no {self.name}, which is {self.least} to {self.most}"
+            raise ValueError(msg)
+        return value
+
+    def values(self, text: str) -> tuple[list[int], bool]:
+        """All values of a field, and whether it was left open by a star.
+
+        Raises:
+            ValueError: the text is no list of values, ranges and steps.
+        """
+        found: set[int] = set()
+        is_open = False
+        for part in filter(None, text.split(",")):
+            match = _PART.fullmatch(part)
+            if match is None:
+                msg = f"{part!r} is no {self.name}, range or step"
+                raise ValueError(msg)
+            step = int(match["every"] or match["step"] or 1)
+            if not step:
+                msg = f"{part!r} has a step of 0"
+                raise ValueError(msg)
+            first = self.least if match["star"] else self.number(match["first"])
+            to_the_end = match["star"] or (match["step"] and not match["last"])
+            last = self.most if to_the_end else self.number(match["last"] or match["first"])
+            if first > last:
+                msg = f"{part!r} begins behind its end"
+                raise ValueError(msg)
+            is_open = is_open or (match["star"] is not None and step == 1)
+            found.update(range(first, last + 1, step))
+        if not found:
+            msg = f"there is no {self.name}"
+            raise ValueError(msg)
+        return sorted(found), is_open
+
+
+FIELDS = (
+    Field("minute", 0, 59),
+    Field("hour", 0, 23),
+    Field("day of the month", 1, 31),
+    Field("month", 1, 12, MONTHS),
+    Field("day of the week", 0, 6, DAYS),
+)
 
 
 def ticks(text: str, who: str) -> Callable[[int], int | None]:
@@ -31,7 +97,7 @@ def ticks(text: str, who: str) -> Callable[[int], int | None]:
     Raises:
         UsageError: the text is no cron of five fields, or its zone does not exist.
     """
-    from croniter import CroniterBadCronError, CroniterBadDateError, croniter
+    from croniter import CroniterBadDateError, croniter
 
     zone, fields = ZoneInfo("UTC"), text.strip()
     if fields.startswith(("TZ=", "CRON_TZ=")):
@@ -41,28 +107,37 @@ def ticks(text: str, who: str) -> Callable[[int], int | None]:
         except (KeyError, ValueError, OSError):
             msg = f"{who}: the cron {text!r} names a time zone that does not exist; {REMEDY}"
             raise UsageError(msg) from None
-    fields = _ONE.sub(r"\1", fields)
-    if len(fields.split()) != FIELDS or not croniter.is_valid(fields):
-        msg = f"{who}: {text!r} is not a valid cron schedule; {REMEDY}"
-        raise UsageError(msg)
+    try:
+        parts = fields.split()
+        if len(parts) != len(FIELDS):
+            msg = f"it has {len(parts)} fields"
+            raise ValueError(msg)  # noqa: TRY301 - one message for all that is wrong
+        read = [field.values(part) for field, part in zip(FIELDS, parts, strict=True)]
+    except ValueError as error:
+        msg = f"{who}: {text!r} is not a valid cron schedule: {error}; {REMEDY}"
+        raise UsageError(msg) from None
 
-    minutes, hours = croniter.expand(fields)[0][:2]
+    (minutes, _), (hours, _), (dates, any_date), (months, _), (days, any_day) = read
+    if not (any_date or any_day) and (len(dates) == FIELDS[2].most or len(days) == len(DAYS)):
+        # Either of the two is enough, and one is always given.
+        any_date = any_day = True
+    lists = (minutes, hours, [] if any_date else dates, months, [] if any_day else days)
+    plain = " ".join(",".join(map(str, listed)) or "*" for listed in lists)
 
     def after(now: int) -> int | None:
         local = as_datetime(now).astimezone(zone)
+        last = local.year + YEARS
         for _ in range(MOST_SKIPPED):
             try:
-                found: datetime = croniter(fields, local).get_next(datetime)
-            except (CroniterBadDateError, CroniterBadCronError):
+                found: datetime = croniter(plain, local).get_next(datetime)
+            except CroniterBadDateError:
                 return None
-            if _fits(minutes, found.minute) and _fits(hours, found.hour):
+            if found.year > last:
+                return None
+            if found.minute in minutes and found.hour in hours:
                 tick = instant(found)
                 return tick if tick > now else tick + SECOND
             local = found
         return None
 
     return after
-
-
-def _fits(listed: list[Any], value: int) -> bool:
-    return listed == ["*"] or value in listed

@@ -1,10 +1,14 @@
 """Cron: when it ticks, in zones whose clocks change, and what its event says. Semantics 14.10."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from pytest_durable import Context, Simulation, TriggerCron, UsageError, durable_function
+from pytest_durable._core.instants import as_datetime, instant
+from pytest_durable.cron import ticks as next_tick
 
 inngest = pytest.importorskip("inngest")
 
@@ -111,3 +115,148 @@ def test_a_jitter_outside_its_range_is_refused(durable, jitter):
     """The error says what the server takes."""
     with pytest.raises(UsageError, match=rf"the jitter of a cron is '{jitter}'; the server takes one from 1 s to 5 m"):
         durable.register(served(jitter))
+
+
+async def ticked(ctx: Context):
+    """Nothing."""
+
+
+# -- what the server's parser reads, and what it refuses --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cron", "why"),
+    [
+        ("0 9 * * 7", "'7' is no day of the week, which is 0 to 6"),
+        ("0 9 * * 6-7", "'7' is no day of the week"),
+        ("0 9 * * sun-7", "'7' is no day of the week"),
+        ("10-1 * * * *", "'10-1' begins behind its end"),
+        ("* 22-2 * * *", "'22-2' begins behind its end"),
+        ("0 0 L * *", "'L' is no day of the month"),
+        ("0 0 * * 1#2", "'1#2' is no day of the week, range or step"),
+        ("0 0 1W * *", "'1W' is no day of the month"),
+        ("r 0 * * *", "'r' is no minute"),
+        ("h 0 * * *", "'h' is no minute"),
+        ("*/0 * * * *", "'*/0' has a step of 0"),
+        ("60 * * * *", "'60' is no minute, which is 0 to 59"),
+        ("0 0 0 * *", "'0' is no day of the month, which is 1 to 31"),
+        ("0 0 * 13 *", "'13' is no month"),
+        (", * * * *", "there is no minute"),
+        ("- * * * *", "'-' is no minute, range or step"),
+        ("@daily", "it has 1 fields"),
+        ("0 0 0 * * *", "it has 6 fields"),
+        ("", "it has 0 fields"),
+    ],
+)  # fmt: skip
+def test_what_the_parser_of_the_server_refuses(cron, why):
+    """What other crons know and the server does not is refused where it is written, with the part that is wrong."""
+    with pytest.raises(UsageError, match="is not a valid cron schedule: ") as refused:
+        durable_function("nightly", trigger=TriggerCron(cron=cron))(ticked)
+    assert why in str(refused.value)
+    assert "write five fields" in str(refused.value)
+
+
+def field(low, high, words=()):
+    """Texts of a field, as authors write them."""
+    number = st.integers(low, high)
+    name = number.map(lambda value: words[value - low] if words else str(value))
+    span = st.tuples(number, number).map(sorted).map(lambda pair: f"{pair[0]}-{pair[1]}")
+    step = st.tuples(st.one_of(st.just("*"), number.map(str), span), st.integers(1, 9)).map(lambda p: f"{p[0]}/{p[1]}")
+    part = st.one_of(number.map(str), name, span, step)
+    return st.one_of(st.sampled_from(("*", "?")), part, st.lists(part, min_size=2, max_size=3).map(",".join))
+
+
+def listed(text, low, high, words=()):
+    """The values of a field and its star, read once more, from the grammar of the server."""
+    values, star = set(), False
+    for part in text.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = span.partition("-")
+        if span in {"*", "?"}:
+            first, last = str(low), str(high)
+            star = star or int(step or 1) == 1
+        elif step and not last:
+            last = str(high)
+        ends = [words.index(one) + low if one in words else int(one) for one in (first, last or first)]
+        values.update(range(ends[0], ends[1] + 1, int(step or 1)))
+    return values, star
+
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+LIMITS = ((0, 59, ()), (0, 23, ()), (1, 31, ()), (1, 12, MONTHS), (0, 6, DAYS))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(st.tuples(*(field(*limit) for limit in LIMITS)), st.integers(0, 400 * 24 * 60))
+def test_the_next_tick_is_the_first_moment_that_fits(fields, minutes):
+    """For any schedule the next tick is the first minute behind the start that all five fields accept."""
+    start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    (minute, _), (hour, _), (dates, any_date), (months, _), (days, any_day) = map(
+        listed, fields, *zip(*LIMITS, strict=True)
+    )
+
+    def accepts(day):
+        by_date, by_day = day.day in dates, (day.weekday() + 1) % 7 in days
+        either = by_date and by_day if any_date or any_day else by_date or by_day
+        return day.month in months and either
+
+    moments = (
+        moment
+        for offset in range(3 * 366)
+        if accepts(day := (start + timedelta(days=offset)).date())
+        for h in sorted(hour)
+        for m in sorted(minute)
+        if (moment := datetime(day.year, day.month, day.day, h, m, tzinfo=UTC)) > start
+    )
+    expected = next(moments, None)
+    assume(expected is not None)
+    found = next_tick(" ".join(fields), "a test")(instant(start))
+    assert as_datetime(found) == expected
+
+
+# -- who else hears of a tick -----------------------------------------------------------------------------------------
+
+
+def test_a_tick_reaches_those_who_wait_for_it(durable):
+    """A wait and a trigger on `inngest/scheduled.timer` of other functions are answered by a tick."""
+
+    @durable_function("hourly", trigger=TriggerCron(cron="0 * * * *"))
+    async def hourly(ctx: Context):
+        return "ticked"
+
+    @durable_function("follows", trigger="inngest/scheduled.timer")
+    async def follows(ctx: Context):
+        return ctx.event.data["cron"]
+
+    @durable_function("waits")
+    async def waits(ctx: Context):
+        event = await ctx.step.wait_for_event("tick", event="inngest/scheduled.timer", timeout="1d")
+        return event.data["cron"]
+
+    durable.register(hourly, follows)
+    run = durable.start(waits)
+    durable.advance("1h")
+    assert run.result == "0 * * * *"
+    assert sorted((run.function_id, run.result) for run in durable.runs) == [
+        ("follows", "0 * * * *"), ("hourly", "ticked"), ("waits", "0 * * * *"),
+    ]  # fmt: skip
+    (tick,) = [event for event in durable.events if event.name == "inngest/scheduled.timer"]
+    assert "started hourly, follows" in str(tick.outcome)
+    assert "woke waits at 'tick'" in str(tick.outcome)
+
+
+def test_the_second_tick_of_a_minute_says_why_it_starts_nothing(durable):
+    """A function with two crons that meet has one run for the minute, and the other tick says so."""
+
+    @durable_function("twice", trigger=[TriggerCron(cron="0 * * * *"), TriggerCron(cron="*/30 * * * *")])
+    async def twice(ctx: Context):
+        """Nothing."""
+
+    durable.register(twice)
+    durable.advance("1h")
+    assert len(durable.runs) == 2
+    refused = [str(event.outcome) for event in durable.events if not event.outcome.started]
+    assert [text for text in refused if "tick" in text] == [
+        "did not start twice: it has a run for the tick of 2025-01-01T01:00:00Z"
+    ]

@@ -17,7 +17,7 @@ from .results import DEAF, VALUE, Result
 from .runs import CANCELLED, COMPLETED, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .commands import Invoke, Send, Sleep, WaitForEvent, WaitForSignal
     from .engine import Engine
@@ -289,16 +289,20 @@ class Answers:
         self.events.append(event)
 
     def tick(self, spec: FunctionSpec, wire: dict[str, Any]) -> None:
-        """Start a function for a tick of its cron; one tick starts it once."""
+        """Start a function for a tick of its cron; one tick starts it once. Others may listen for ticks."""
         self.ticks += 1
         event = BusEvent(wire, f"{spec.id} {wire['id']}", self.world.now, None)
         event.arrived = True
         self.log(event)
+        pauses = self.listeners.pauses(event.name)
         if spec.flow is not None:
             self.gates.arrive(spec, event, cron=True)
         elif self.first_time(spec, wire["id"]):
             self.engine.create(spec, [event.copy()], event.id)
             event.outcome.started.append(spec.id)
+        else:
+            event.outcome.refused.append(f"did not start {spec.id}: it has a run for the tick of {wire['id']}")
+        self._tell(event, [found for found in self.listeners.triggered(event.name) if found[0] is not spec], pauses)
 
     def arrival(self, event: BusEvent, at: int) -> Happening:
         """The happening in which an event arrives."""
@@ -335,10 +339,13 @@ class Answers:
         event.arrived = True
         event.sent_at = self.world.now
         self.log(event)
-        self.world.touch(f"event {event.name}", "r")
         # The listeners as they are before the event starts anything: it does not cancel the run that it starts.
         pauses = self.listeners.pauses(event.name)
-        for spec, triggers in self.listeners.triggered(event.name):
+        self._tell(event, self.listeners.triggered(event.name), pauses)
+
+    def _tell(self, event: BusEvent, triggered: Iterable[tuple[FunctionSpec, list[Any]]], pauses: list[Pause]) -> None:
+        self.world.touch(f"event {event.name}", "r")
+        for spec, triggers in triggered:
             self._trigger(event, spec, triggers)
         for pause in pauses:
             self._answer_pause(event, pause)
