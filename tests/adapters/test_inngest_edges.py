@@ -163,8 +163,9 @@ def test_a_trace_with_a_time_that_is_none_is_refused():
         History.from_inngest(trace)
 
 
+@pytest.mark.parametrize("mode", ["always", "checkpoint"])
 @pytest.mark.parametrize("sync", [False, True])
-def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(sync):
+def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(sync, mode):
     """In the words of native steps; other errors of its kind stay what they are."""
 
     def starts():
@@ -191,8 +192,26 @@ def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(sync):
 
         trigger = inngest.TriggerEvent(event="go")
         function = client.create_function(fn_id="fn", trigger=trigger, retries=0)(body_sync if sync else body)
-        with Simulation() as sim, pytest.raises(RunFailed, match=words):
+        with Simulation(replay=mode) as sim, pytest.raises(RunFailed, match=words):
             sim.run(function)
+
+
+@pytest.mark.parametrize("mode", ["always", "checkpoint"])
+def test_a_sync_body_that_starts_a_loop_of_its_own_is_refused(mode):
+    """Also where it runs on a thread of its own; nothing takes real time."""
+
+    def body(ctx):
+        ctx.step.run("a", lambda: 1)
+        nap = asyncio.sleep(3600)
+        try:
+            return asyncio.run(nap)
+        finally:
+            nap.close()
+
+    client = inngest.Inngest(app_id="app", is_production=False)
+    function = client.create_function(fn_id="fn", trigger=inngest.TriggerEvent(event="go"), retries=0)(body)
+    with Simulation(replay=mode) as sim, pytest.raises(RunFailed, match="running event loop"):
+        sim.run(function)
 
 
 @pytest.mark.parametrize("sync", [False, True])

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+import pytest_durable
 from pytest_durable import Event, Simulation, StepError, durable_function
 
 inngest = pytest.importorskip("inngest")
@@ -69,6 +70,45 @@ async def mixed_group(ctx):
     return list(results)
 
 
+def chain(ctx, *names):
+    """A branch of these steps, one behind the other."""
+
+    async def branch():
+        return [await ctx.step.run(name, lambda: 1) for name in names]
+
+    return branch
+
+
+def mode_of(ctx, name):
+    """The mode in the words of either package."""
+    return (inngest if isinstance(ctx, inngest.Context) else pytest_durable).ParallelMode[name]
+
+
+async def two_chains(ctx):
+    wait = mode_of(ctx, "WAIT")
+    return list(await ctx.group.parallel((chain(ctx, "a1", "a2"), chain(ctx, "b1", "b2")), parallel_mode=wait))
+
+
+async def racing_chains(ctx):
+    race = mode_of(ctx, "RACE")
+    results = await ctx.group.parallel((chain(ctx, "a1", "a2"), chain(ctx, "b1", "b2")), parallel_mode=race)
+    return [list(results), await ctx.step.run("after", one)]
+
+
+async def racing_kinds(ctx):
+    race = mode_of(ctx, "RACE")
+    results = await ctx.group.parallel(
+        (
+            chain(ctx, "a1", "a2", "a3"),
+            lambda: ctx.step.sleep("nap", 3000),
+            lambda: ctx.step.run("b", one),
+            lambda: ctx.step.wait_for_event("wait", event="twin/ok", timeout=DAY),
+        ),
+        parallel_mode=race,
+    )
+    return [results[0], results[1], results[2], results[3].data]
+
+
 def broken():
     raise ValueError("broken")
 
@@ -93,13 +133,26 @@ async def plain_result(ctx):
     return {"a": [1.5, True, None, "ü"], "b": 1}
 
 
-BODIES = [run_steps, with_arguments, sleeps, waits, sends, parallel, mixed_group, failing_step, failing_body,
-          uncaught_step, plain_result]  # fmt: skip
+async def asks_a_model(ctx):
+    openai = pytest.importorskip("inngest.experimental.ai.openai")
+    adapter = openai.Adapter(auth_key="key", model="gpt")
+    answer = await ctx.step.ai.infer("ask", adapter=adapter, body={"messages": []})
+    return answer["choices"]
+
+
+async def invokes_by_id(ctx):
+    return await ctx.step.invoke_by_id("call", app_id="elsewhere", function_id="fn", data={"n": 1}, timeout=DAY)
+
+
+BODIES = [asks_a_model, invokes_by_id, run_steps, with_arguments, sleeps, waits, sends, parallel, mixed_group,
+          failing_step, failing_body, uncaught_step, plain_result, two_chains, racing_chains, racing_kinds]  # fmt: skip
 
 
 def history(function):
     """The facts of one run, without what names the run: ids, and jitter that is drawn from them."""
     with Simulation() as sim:
+        sim.step("ask").takes("4s").returns({"choices": [1]}).maybe()
+        sim.step("call").takes("5s").returns({"called": True}).maybe()
         run = sim.start(function, {"b": 7})
         sim.send(Event("twin/ok", {"n": 1}), at="1h")
         sim.run_until(lambda: run.ended_at is not None)

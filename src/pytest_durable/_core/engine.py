@@ -199,8 +199,9 @@ class Engine:
             return
         planned = [entry for entry in new if entry.op in EXECUTED]
         first = bool(planned) and (item.run.spec.optimize_parallelism is False or planned[0].command.race)
-        for entry in reversed(planned) if first else planned:
+        for entry in planned:
             self.fact(run, "step.planned", entry.key, {"op": entry.op})
+        for entry in reversed(planned) if first else planned:
             self.request_at(Item(run, entry, 0), self.world.now, "step", first=first)
 
     def _abandon(self, run: RunState, commands: Sequence[Command]) -> None:

@@ -204,6 +204,7 @@ class Remote:
         # Waits register before their sibling steps start, so that a sibling cannot answer too early.
         if not engine.answers.begin_all(run, sorted(new, key=lambda entry: entry.op != WAIT)):
             return
+        planned = []
         for entry in new:
             if run.ended_at is not None:
                 return
@@ -212,7 +213,10 @@ class Remote:
             elif entry.op in EXECUTED:
                 entry.command.planned = True
                 engine.fact(run, "step.planned", entry.key, {"op": entry.op})
-                engine.request_at(Item(run, entry, 0), self.world.now, "step")
+                planned.append(entry)
+        first = bool(planned) and planned[0].command.race
+        for entry in reversed(planned) if first else planned:
+            engine.request_at(Item(run, entry, 0), self.world.now, "step", first=first)
 
     def _infer(self, item: Item, entry: Entry) -> None:
         """Ask a model, which only a script answers."""

@@ -15,6 +15,7 @@ from inngest._internal import errors
 from inngest._internal.step_lib import step_async, step_sync
 
 from .._core.instants import as_datetime
+from ..loop import GUARD
 
 if TYPE_CHECKING:
     from ..clock import Clock
@@ -60,8 +61,8 @@ class InRequest:
             self.sdk_clock = VirtualClock(clock)
             self.sdk_clock.__enter__()
         self.outer = events._get_running_loop()  # noqa: SLF001 - the request's loop runs in place of any other
-        if self.loop is not None:
-            events._set_running_loop(self.loop)  # noqa: SLF001 - as above
+        # On a thread of its own nothing else keeps a sync function from a loop in real time.
+        events._set_running_loop(self.loop or GUARD)  # noqa: SLF001 - as above
         request.stage.executing = request.executing
         if request.executing is None:
             request.watch_body()
