@@ -116,8 +116,8 @@ def outgoing(event: object, who: str, limit: int) -> dict[str, Any]:
         LimitError: the data is larger than ``limit`` bytes.
     """
     name = getattr(event, "name", None)
-    if not isinstance(name, str) or not name:
-        msg = f'{who}: {event!r} is not an event with a name; write Event(name="order/paid", data={{...}})'
+    if not isinstance(name, str) or not name or not hasattr(event, "data"):
+        msg = f'{who}: {event!r} is not an event with a name and data; write Event(name="order/paid", data={{...}})'
         raise UsageError(msg)
     if name.lower().startswith(RESERVED):
         msg = f"{who}: the event name {name!r} is reserved for the system; use a prefix of your own"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import EXECUTED, SIGNAL, SLEEP, WAIT
+from ._core.commands import EXECUTED, INVOKE, SIGNAL, SLEEP, WAIT
 from ._core.errors import UsageError
 from ._core.instants import Duration, duration
 from .events import Event, Signal
@@ -178,6 +178,9 @@ def scripted_value(entry: Entry, value: Any) -> Any:
         return None
     if entry.op in EXECUTED or value is None:
         return value
+    if entry.op == INVOKE and callable(dump := getattr(value, "model_dump", None)):
+        # What another function returns has crossed the wire, by its serializer.
+        return dump(mode="json")
     if entry.op == WAIT:
         if not isinstance(value, Event) and not hasattr(value, "items"):
             msg = (

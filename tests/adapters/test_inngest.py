@@ -797,6 +797,10 @@ def test_a_serializer_is_at_work():
         assert sim.run(make(parent, client=client), {}) == "ADA"
         sim.step("user").returns(User(name="Bo"))
         assert sim.run(make(parent, client=client), {}) == "BO"
+        sim.step("call").returns(User(name="Cy"))
+        assert sim.run(make(parent, client=client), {}) == "Cy"
+        with pytest.raises(UsageError, match=r"User\(name='Di'\) is not an event with a name and data"):
+            sim.start(served, User(name="Di"))
 
 
 def test_the_logger_is_silent_while_replaying(caplog):
