@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ._core.commands import Command
-    from ._core.runs import Entry, Refusal
+    from ._core.runs import Entry, Refusal, RunState
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -370,11 +370,16 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
+OF_ANOTHER = (
+    "{} reads the ctx of another run, of {}; use the ctx that the function was given, keep none, and give steps what "
+    "they need as arguments"
+)
+
+
 class Context:
     """What an async durable function receives.
 
     Attributes:
-        run_id: the id of the run.
         logger: silent while the body replays.
         step: the steps.
     """
@@ -383,10 +388,26 @@ class Context:
     _events: list[Event] | None = None
 
     def __init__(self, invocation: Invocation) -> None:
-        run = invocation.run
         self._invocation = invocation
-        self.run_id = run.id
         self.step: Step = self.step_class(invocation)
+
+    def _own(self) -> RunState:
+        """The run, if it is the one under way.
+
+        Raises:
+            UsageError: another run reads what belongs to this one, perhaps from a global that holds the ctx.
+        """
+        run, stage = self._invocation.run, self._invocation.around.stage
+        acting = stage.engine.current if stage is not None else None
+        if acting is not None and acting is not run:
+            raise UsageError(OF_ANOTHER.format(stage.actor(), run.name))
+        return run
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        run_id: str = self._own().id
+        return run_id
 
     @property
     def group(self) -> Group:
@@ -396,13 +417,15 @@ class Context:
     @property
     def attempt(self) -> int:
         """The zero-based attempt of the request that is under way."""
-        return self._invocation.run.attempt
+        attempt: int = self._own().attempt
+        return attempt
 
     @property
     def events(self) -> list[Event]:
         """The events that started the run; a copy of its own for every invocation."""
+        run = self._own()
         if self._events is None:
-            self._events = [as_event(loads(text)) for text in self._invocation.run.event_texts]
+            self._events = [as_event(loads(text)) for text in run.event_texts]
         return self._events
 
     @property

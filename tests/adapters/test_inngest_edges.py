@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime as dt
+import threading
+import time
 
 import pytest
 
@@ -14,6 +16,7 @@ from pytest_durable import (
     Simulation,
     UsageError,
     checks,
+    durable_function,
 )
 
 inngest = pytest.importorskip("inngest")
@@ -236,4 +239,63 @@ def test_the_ctx_of_another_request_is_refused(sync):
         Simulation() as sim,
         pytest.raises(RunFailed, match=r"step 'second' is asked for .* with the ctx of another one"),
     ):
+        sim.run(function)
+
+
+@pytest.mark.parametrize("in_step", [False, True], ids=["body", "step"])
+@pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
+@pytest.mark.parametrize("native", [False, True], ids=["sdk", "native"])
+def test_what_the_ctx_of_another_run_says_is_refused(native, sync, in_step):
+    """A run that reads the event of the run before from a ctx that somebody kept fails, with both names."""
+    kept = []
+
+    def read(word):
+        return getattr(kept[0], word)
+
+    async def body(ctx):
+        kept.append(ctx)
+        for word in ("event", "run_id", "attempt"):
+            await ctx.step.run(word, read, word) if in_step else read(word)
+
+    def body_sync(ctx):
+        kept.append(ctx)
+        for word in ("event", "run_id", "attempt"):
+            ctx.step.run(word, lambda word=word: str(read(word))) if in_step else read(word)
+
+    client = inngest.Inngest(app_id="app", is_production=False)
+    trigger = inngest.TriggerEvent(event="go")
+    chosen = body_sync if sync else body
+    function = (
+        durable_function("fn", retries=0)(chosen)
+        if native
+        else client.create_function(fn_id="fn", trigger=trigger, retries=0)(chosen)
+    )
+    with Simulation() as sim:
+        first = sim.start(function, {})
+        sim.advance("1h")
+        with pytest.raises(RunFailed, match=r"fn reads the ctx of another run, of \S*fn \(\w+\)") as failed:
+            sim.run(function, {})
+        assert ("step 'event' of" if in_step else "the body of") in str(failed.value)
+        assert kept[0].run_id == first.id
+
+
+@pytest.mark.parametrize("mode", ["always", "checkpoint"])
+@pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
+def test_a_thread_that_a_step_starts_is_refused(sync, mode):
+    """By step and line; the thread on which a sync function itself may run is no such thread."""
+
+    def work():
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+
+    async def body(ctx):
+        await ctx.step.run("work", work)
+
+    def body_sync(ctx):
+        ctx.step.run("work", work)
+
+    client = inngest.Inngest(app_id="app", is_production=False)
+    trigger = inngest.TriggerEvent(event="go")
+    function = client.create_function(fn_id="fn", trigger=trigger, retries=0)(body_sync if sync else body)
+    words = r"step 'work' of app-fn starts a thread .*test_inngest_edges\.py:\d+"
+    with Simulation(replay=mode) as sim, pytest.raises(RunFailed, match=words):
         sim.run(function)

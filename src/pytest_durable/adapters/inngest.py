@@ -24,6 +24,7 @@ from .._core.wire import load
 from ..functions import _cancel, _optional, _trigger
 from ..invocation import divergence
 from . import inngest_client
+from .inngest_context import keep
 from .inngest_findings import findings
 from .inngest_request import CURRENT, Request
 from .inngest_wire import Decoder, Memo, hashed
@@ -155,6 +156,7 @@ class Observed:
         request = CURRENT.get()
         request.body = asyncio.current_task()
         request.watch(ctx.step, is_async=True)
+        keep(ctx, request, CURRENT)
         _ended(request, await self._function.call(client, ctx, fn_id, middleware))
         request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - what the body has not asked for
         return request.result
@@ -163,6 +165,7 @@ class Observed:
         """As the function's own."""
         request = CURRENT.get()
         request.watch(ctx.step, is_async=False)
+        keep(ctx, request, CURRENT)
         _ended(request, self._function.call_sync(client, ctx, fn_id, middleware))
         request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - as above
         return request.result
