@@ -81,6 +81,8 @@ def chain(ctx, *names):
 
 def mode_of(ctx, name):
     """The mode in the words of either package."""
+    if not hasattr(inngest, "ParallelMode"):
+        pytest.skip("this version of the SDK has no modes of groups")
     return (inngest if isinstance(ctx, inngest.Context) else pytest_durable).ParallelMode[name]
 
 

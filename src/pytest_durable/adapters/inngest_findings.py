@@ -50,12 +50,11 @@ class Seen:
         self.doubles: dict[str, str] = {}
         self._uses: dict[str, tuple[str, int]] = {}
 
-    def executes(self, key: str, step_id: str, index: int, *, aside: bool) -> None:
+    def executes(self, key: str, *, aside: bool) -> None:
         """A step is executed, perhaps in a task of its own."""
         self.executed.append(key)
         if aside:
             self.aside.append(key)
-        self._use(key, step_id, index)
 
     def raises(self, key: str) -> None:
         """The body gets the error of a step that was executed in this request, and nobody else does."""
@@ -63,7 +62,8 @@ class Seen:
             self.executed.remove(key)
             self.raised.append(key)
 
-    def _use(self, key: str, step_id: str, index: int) -> None:
+    def use(self, key: str, step_id: str, index: int) -> None:
+        """An id is used, for the step of this key."""
         first = self._uses.setdefault(key, (step_id, index))
         if first != (step_id, index):
             self.doubles[key] = first[0] if first[0] != key else step_id
@@ -78,7 +78,6 @@ class Seen:
             key = key_of(step_id, index)
             op = OPS.get(info.op.value, RUN)
             self.asked.append((key, ops.get(key, op) if op == RUN else op))
-            self._use(key, step_id, index)
             return key
 
         async def reported(info: Any) -> Any:

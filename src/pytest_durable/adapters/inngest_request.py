@@ -320,6 +320,7 @@ class Request:
                 )
                 raise UsageError(msg)
             index: int = counts.get(step_id, 0)
+            self.seen.use(key_of(step_id, index), step_id, index)
             return index
 
         def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -364,7 +365,7 @@ class Request:
         key = key_of(step_id, index)
         command = Execute(key, step_id, index, self.ops.get(key, RUN), handler, args, {})
         aside = self.body is not None and asyncio.current_task() is not self.body
-        self.seen.executes(key, step_id, index, aside=aside)
+        self.seen.executes(key, aside=aside)
         entry: Entry = self.stage.engine.remote.begin(self.run, command)
         return entry
 
