@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ._core.errors import UsageError
 from ._core.instants import SECOND, as_datetime, instant
+from .places import HOME, of_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,6 +149,8 @@ class Clock:
         """What takes the events that clients of an SDK send while this simulation is on top."""
         self.actor: Callable[[], str] | None = None
         """Who acts now, for messages: a step or a body; "" for the test."""
+        self.misused: Callable[[UsageError], None] | None = None
+        """What takes note of a mistake of the author, which the code under way may catch."""
         self.threads = False
         """Whether steps may start threads."""
         self.block: Callable[[int], None] | None = None
@@ -164,6 +167,13 @@ class Clock:
         assert self.elapsed is not None, "this is our bug: a sleep outside any step"
         self.elapsed += micros
         self.show(self.micros + micros)
+
+    def refused(self, message: str) -> UsageError:
+        """An error for the author of the code under way."""
+        error = UsageError(message)
+        if self.misused is not None:
+            self.misused(error)
+        return error
 
     def enter(self) -> None:
         """Go on top of the stack."""
@@ -205,12 +215,35 @@ def virtual_sleep(seconds: float) -> None:
             f"time.sleep({seconds!r}) in the body of a durable function is lost on every replay and blocks the worker; "
             'write ctx.step.sleep("pause", ...), or sleep inside a step'
         )
-        raise UsageError(msg)
+        raise clock.refused(msg)
     elif seconds < 0:
         msg = "sleep length must be non-negative"
         raise ValueError(msg)
     else:
         (clock.block or clock.sleep)(round(seconds * SECOND))
+
+
+_scanned: set[str] = set()
+
+
+def adopt_sleep() -> None:
+    """Let modules that hold ``time.sleep`` under a name of their own hold ours, which is the real one outside drives.
+
+    ``from time import sleep`` copies the function when the module is imported, long before any drive. Each module is
+    looked at once; of those of the standard library nothing is wanted.
+    """
+    if len(sys.modules) == len(_scanned):
+        return
+    for name, module in list(sys.modules.items()):
+        if name in _scanned:
+            continue
+        _scanned.add(name)
+        path = getattr(module, "__file__", None)
+        names = getattr(module, "__dict__", None)
+        if not isinstance(path, str) or type(names) is not dict or of_library(path) or path.startswith(HOME):
+            continue
+        for held in [held for held, value in names.items() if value is real_sleep]:
+            names[held] = virtual_sleep
 
 
 def drive_from(thread: int) -> int:

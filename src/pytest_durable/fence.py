@@ -33,13 +33,13 @@ def start_in_a_drive(thread: threading.Thread) -> None:
     clock = clocks.driven()
     actor = clock.actor() if clock is not None and clock.actor is not None and not clock.threads else ""
     place = author_of(sys._getframe(1)) if actor else ""  # noqa: SLF001 - the line that starts it
-    if place:
+    if place and clock is not None:
         msg = (
             f"{actor} starts a thread ({thread.name!r}, at {place}), which has no virtual time, and no place in the "
             "order of what happens; call the work directly, or await asyncio.to_thread(work) in an async handler, "
             'which runs it here and now. If whoever starts it waits for its end, say so: allow=["threads"]'
         )
-        raise UsageError(msg)
+        raise clock.refused(msg)
     real_start(thread)
 
 

@@ -184,6 +184,13 @@ class Invocation:
         self.direct = False
         return Doomed(str(error))
 
+    def misused(self, error: UsageError) -> UsageError:
+        """A mistake of the author in the body: it ends the run, whatever the body catches. Returns the error."""
+        if self.doom is None and self.phase is BODY:
+            self.doom = error
+            self.direct = False
+        return error
+
     def _refuse(self, step_id: object) -> None:
         if self.phase is CLOSING or isinstance(sys.exc_info()[1], GeneratorExit):
             self.ignored += 1
@@ -205,7 +212,11 @@ class Invocation:
                 f"step '{step_id}' of {name} is asked for outside the body of its run (the run {self.run.status}); "
                 "steps belong into the body, and every one is awaited there"
             )
-        raise UsageError(msg)
+        error = self.misused(UsageError(msg))
+        if self.phase is CLOSED and self.run.executing and self.around.stage is not None:
+            # Of the step in which this one is nested, whatever its handler catches.
+            self.around.stage.misuse = error
+        raise error
 
     @contextmanager
     def in_branch(self, number: int, group: int) -> Iterator[None]:

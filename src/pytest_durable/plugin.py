@@ -242,17 +242,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     turns = item.stash.get(TURNS, None)
     if turns is None:
         return report
-    if report.failed:
+    if not report.passed:
         item.stash[FAILED] = True
-        if turns.simulation is not None:
-            text = turns.simulation.report()
-            report.sections.append(("durable timeline", text or "no run was started"))
-            if turns.exploring or turns.settings.schedule:
-                report.sections.append(("durable schedule", turns.tell()))
-            if folder := option(item.config, "report"):
-                from .report_files import write
+    if report.failed and turns.simulation is not None:
+        text = turns.simulation.report()
+        report.sections.append(("durable timeline", text or "no run was started"))
+        if turns.exploring or turns.settings.schedule:
+            report.sections.append(("durable schedule", turns.tell()))
+        if folder := option(item.config, "report"):
+            from .report_files import write
 
-                write(folder, item.nodeid, turns, report)
+            write(folder, item.nodeid, turns, report)
     if report.when == "call" and turns.report is not None:
         # A plain attribute of a report crosses from the workers of xdist to the terminal.
         report.__dict__["durable_exploration"] = turns.found(failed=report.failed)

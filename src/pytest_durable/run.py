@@ -18,6 +18,7 @@ from .report import timeline
 from .steplog import StepLog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from ._core.runs import Entry, Failure, RunState
@@ -106,6 +107,20 @@ def _input(command: Any) -> Any:
 
 def _moment(micros: int | None) -> datetime | None:
     return None if micros is None else as_datetime(micros)
+
+
+CHILDREN = 10
+"""Down to which generation of invoked runs it is told what they wait for."""
+
+
+def _waits(simulation: Simulation, state: RunState, generations: int) -> Iterator[str]:
+    """What a run waits for, in words; of an invoked run, what that waits for."""
+    for entry in state.pending.values():
+        told = simulation.describe_wait(entry)
+        child = next((run for run in simulation.engine.runs if run.parent == (state, entry)), None)
+        if child is not None and child.pending and generations:
+            told += f" ({child.name}: {'; '.join(_waits(simulation, child, generations - 1))})"
+        yield told
 
 
 class Run:
@@ -254,7 +269,7 @@ class Run:
 
     def _stuck(self) -> str:
         simulation, state = self._simulation, self._state
-        waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
+        waits = "; ".join(_waits(simulation, state, CHILDREN))
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
         if state.started_at is not None:
             queued = "no request of it is due: what it did last was recorded under that id before"

@@ -14,7 +14,7 @@ from ._core.happenings import LOG_OF_EFFECTS, LOG_OF_EVENTS, LOG_OF_STEPS, NEWS,
 from ._core.instants import Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
 from ._core.world import World
-from .clock import Clock, start_instant
+from .clock import Clock, adopt_sleep, start_instant
 from .driving import OVER, Drive, Over
 from .events import Event, SentEvent, outgoing_all
 from .faults import Fault, Faults, about_nothing
@@ -115,6 +115,7 @@ class Simulation:
 
     def __enter__(self) -> Self:
         adapters.ready()
+        adopt_sleep()
         self._clock.enter()
         self._entered = True
         return self
@@ -141,7 +142,7 @@ class Simulation:
         """Let go of what only driving needs, so that memory is free at once; what happened can be read as before."""
         engine, stage, world = self.engine, self._stage, self.world
         del engine.answers.engine, engine.remote.engine, stage.engine, stage.react, self.ledger.where
-        engine.surroundings = self._clock.receive = self._clock.actor = world.current = None
+        engine.surroundings = self._clock.receive = self._clock.actor = self._clock.misused = world.current = None
         for run in engine.runs:
             run.surroundings = None
         world.forget()

@@ -47,12 +47,15 @@ class TestStage:
         self.received: dict[str, int] = {}
         clock.receive = self.receive
         clock.actor = self.actor
+        clock.misused = self.misused
         self.held: dict[BusEvent, Happening] = {}
         """Events that arrive behind the next one, and when without one."""
         self.under_way: dict[Any, None] = {}
         """Requests to an SDK that sleep; each has ``close``."""
         self.strict = False
         """Say at once that the body of an SDK asks for other steps than before, which its server does not notice."""
+        self.misuse: Any = None
+        """A mistake of the author in the code under way, which is to end the run whatever that code catches."""
         self.engine: Engine
         self.react: Callable[[str, Any, Any, int, str, RunState], None]
 
@@ -119,9 +122,12 @@ class TestStage:
         bound = self.engine.limits.callbacks_per_invocation
         self.executing, run.executing = entry, entry.key
         try:
-            return call(handler, args, kwargs, self.clock, entry, run, bound)
+            result = call(handler, args, kwargs, self.clock, entry, run, bound)
         finally:
             self.executing, run.executing = None, ""
+        if self.misuse is not None:
+            result, self.misuse = Result(ERROR, self.misuse, result.elapsed), None
+        return result
 
     def _touch(self, entry: Entry, handler: Any) -> None:
         """Step bodies are opaque, so any two of them conflict, unless somebody says what they touch."""
@@ -149,6 +155,11 @@ class TestStage:
         if run is None:
             return (self.world.now, "", "", 0)
         return (self.world.now, run.id, entry.key if entry is not None else "", run.invocations)
+
+    def misused(self, error: UsageError) -> None:
+        """Take note of a mistake of the author in the code under way."""
+        if self.misuse is None and self.engine.current is not None:
+            self.misuse = error
 
     def actor(self) -> str:
         """Who is acting now, for messages: a step, a body, or "" for the test."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
+import inspect
 import logging
 from json import loads
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
@@ -69,7 +70,7 @@ class Commands:
                 f"{self._where(entry.key)}: {handler!r} is not callable; give the function itself and its arguments, "
                 'as in ctx.step.run("charge", charge, order), not its result'
             )
-            raise UsageError(msg)
+            raise self._invocation.misused(UsageError(msg))
         return Execute(entry.key, entry.id, entry.index, entry.op, handler, args, kwargs)
 
     def _sleep(self, entry: Entry, length: Duration) -> Sleep:
@@ -205,7 +206,11 @@ class Step(Commands):
     def _take(self, entry: Entry, make: Callable[..., Command], *wanted: Any, convert: Any = None) -> Any:
         invocation = self._invocation
         if entry.order >= invocation.horizon:
-            return Wanted(invocation, entry, make(entry, *wanted), convert)
+            try:
+                command = make(entry, *wanted)
+            except UsageError as error:
+                raise invocation.misused(error) from error.__cause__
+            return Wanted(invocation, entry, command, convert)
         return StepCoroutine(invocation, entry) if convert is None else Converted(invocation, entry, convert)
 
     def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
@@ -321,13 +326,21 @@ class Group:
         Returns:
             The results of all, in the order of the callables.
         """
-        mode, started = mode_of(parallel_mode), []
-        for branch in branches_of(callables):
+        started = []
+        try:
+            mode = mode_of(parallel_mode)
+            callables = branches_of(callables)
+        except UsageError as error:
+            raise self._invocation.misused(error) from None
+        for branch in callables:
             context = contextvars.copy_context()
             context.run(GROUP.set, mode)
             started.append((context.run(branch), context))
         loop: Any = asyncio.get_running_loop()
-        awaitables = [awaitable for awaitable, _ in started]
+        awaitables: Any = [awaitable for awaitable, _ in started]
+        for awaitable in awaitables:
+            if not inspect.isawaitable(awaitable):
+                raise self._invocation.misused(_no_awaitable(awaitable))
         if are_steps(awaitables):
             return tuple(await StepGroup(loop, awaitables, mode, return_exceptions=False))
         tasks = [
@@ -335,6 +348,10 @@ class Group:
             for awaitable, context in started
         ]
         return tuple(await asyncio.gather(*tasks))
+
+
+def _no_awaitable(value: object) -> UsageError:
+    return UsageError(f'group.parallel: a branch gave {value!r}, which is no step; write lambda: ctx.step.run("a", a)')
 
 
 def mode_of(parallel_mode: object) -> str:
@@ -356,6 +373,15 @@ def branches_of(callables: Sequence[Any]) -> Sequence[Any]:
     Raises:
         UsageError: one of them is not callable.
     """
+    if inspect.isawaitable(callables) or not hasattr(callables, "__iter__"):
+        if asyncio.iscoroutine(callables):
+            close_quietly(callables)
+        msg = (
+            f"group.parallel: {callables!r} is no list of branches; write "
+            'ctx.group.parallel((lambda: ctx.step.run("a", a), lambda: ctx.step.run("b", b)))'
+        )
+        raise UsageError(msg)
+    callables = tuple(callables)
     for branch in callables:
         if not callable(branch):
             for other in callables:

@@ -6,6 +6,7 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT
+from ._core.errors import UsageError
 from .events import Event, Signal, event_or_none
 from .invocation import BODY, GROUP, LEAVING, Invocation, StepInterrupt
 from .step import (
@@ -44,7 +45,10 @@ class StepSync(Commands):
         entry.awaited = invocation.number
         if entry.order < invocation.horizon:
             return invocation.answer(entry, convert)
-        command = make(entry, *wanted)
+        try:
+            command = make(entry, *wanted)
+        except UsageError as error:
+            raise invocation.misused(error) from error.__cause__
         if mode := GROUP.get():
             command.planned = True
             command.race = mode == "race"
@@ -148,9 +152,13 @@ class GroupSync:
     ) -> tuple[Any, ...]:
         """As ``Group.parallel``: each callable runs up to its first new step, then all of these are planned."""
         results, interrupt, invocation = [], None, self._invocation
-        mode, group = mode_of(parallel_mode), invocation.groups
+        try:
+            mode, branches = mode_of(parallel_mode), branches_of(callables)
+        except UsageError as error:
+            raise invocation.misused(error) from None
+        group = invocation.groups
         invocation.groups += 1
-        for number, branch in enumerate(branches_of(callables)):
+        for number, branch in enumerate(branches):
             context = contextvars.copy_context()
             context.run(GROUP.set, mode)
             with invocation.in_branch(number, group):

@@ -142,15 +142,7 @@ class Engine:
             return
         self.current = run
         run.attempt = item.attempt
-        host = spec.host
-        answer: Answer | None = None
-        if run.live is not None and target is None:
-            answer = host.resume(run, run.stack[-1] if run.stack else None)
-        if answer is None:
-            run.invocations += 1
-            who = target.key if target is not None else ""
-            run.noted.append((world.now, "request", who, {"attempt": item.attempt} if item.attempt else FIRST_ATTEMPT))
-            answer = host.invoke(run, target)
+        answer = self._enter(item)
         if isinstance(answer, Asked):
             self._asked(item, answer)
         elif isinstance(answer, Raised):
@@ -164,6 +156,23 @@ class Engine:
             # What befalls now is no part of the request any more.
             self.current = None
             self.stage.after(item)
+
+    def _enter(self, item: Item) -> Answer:
+        """Enter the body, or let it go on in place."""
+        run, target, host = item.run, item.target, item.run.spec.host
+        answer: Answer | None = None
+        if run.live is not None and target is None:
+            answer = host.resume(run, run.stack[-1] if run.stack else None)
+        if answer is None:
+            run.invocations += 1
+            who, attempt = target.key if target is not None else "", item.attempt
+            run.noted.append((self.world.now, "request", who, {"attempt": attempt} if attempt else FIRST_ATTEMPT))
+            answer = host.invoke(run, target)
+        misuse = self.stage.misuse
+        if misuse is not None:
+            self.stage.misuse = None
+            return Raised(misuse)
+        return answer
 
     def _asked(self, item: Item, answer: Asked) -> None:
         run, commands = item.run, answer.commands

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from .bus import BusEvent
@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 class Stage(Protocol):
-    """The port to the test: what a step does when it is tried, and what befalls what is on its way."""
+    """The port to the test: what a step does when it is tried, and what befalls what is on its way.
+
+    Attributes:
+        misuse: a mistake of the author in the body that was under way, which ends the run whatever the body caught.
+    """
+
+    misuse: Any
 
     @property
     def befalls(self) -> bool:

@@ -13,7 +13,7 @@ import time
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from ..clock import drive_from, real_sleep
+from ..clock import drive_from, real_sleep, virtual_sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,4 +161,5 @@ def _calls_it(function: FunctionType, values: list[Any]) -> bool:
     if any("sleep" in code.co_names and "time" in (*code.co_names, *code.co_freevars) for code in codes):
         return True
     named = any("sleep" in code.co_names for code in codes)
-    return any(value is real_sleep or value is time.sleep or (named and value is time) for value in values)
+    sleeping = (real_sleep, time.sleep, virtual_sleep)
+    return any(any(value is one for one in sleeping) or (named and value is time) for value in values)

@@ -1,0 +1,120 @@
+"""A mistake of the author ends the run at once and by its own name, whatever the body or a handler catches."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+
+from pytest_durable import RunFailed, Simulation, UsageError, durable_function
+
+
+def nap_in_a_body(ctx):
+    time.sleep(1)
+
+
+def thread_in_a_body(ctx):
+    threading.Thread(target=print).start()
+
+
+ASYNC = {
+    "duration": (lambda ctx: ctx.step.sleep("s", "zz"), "'zz'"),
+    "moment": (lambda ctx: ctx.step.sleep_until("s", "soon"), "'soon'"),
+    "timeout": (lambda ctx: ctx.step.wait_for_event("s", event="e"), "has no timeout"),
+    "expression": (lambda ctx: ctx.step.wait_for_event("s", event="e", timeout="1h", if_exp="a ==="), "a ==="),
+    "function": (lambda ctx: ctx.step.invoke("s", function="text"), "invoke_by_id"),
+    "handler": (lambda ctx: ctx.step.run("s", 5), "5 is not callable"),
+    "id": (lambda ctx: ctx.step.run(5, print), "has the id 5"),
+    "group of no list": (lambda ctx: ctx.group.parallel(5), "5 is no list of branches"),
+    "group of a step": (lambda ctx: ctx.group.parallel(ctx.step.run("s", print)), "is no list of branches"),
+    "branch": (lambda ctx: ctx.group.parallel((5,)), "5 is not callable"),
+    "branch without a step": (lambda ctx: ctx.group.parallel((lambda: 5,)), "gave 5, which is no step"),
+    "mode": (lambda ctx: ctx.group.parallel((), parallel_mode="fast"), "parallel_mode='fast'"),
+    "sleep in the body": (nap_in_a_body, "time.sleep(1) in the body"),
+    "thread in the body": (thread_in_a_body, "the body of f starts a thread"),
+}
+SYNC = {name: case for name, case in ASYNC.items() if name not in {"group of a step", "branch without a step"}}
+
+
+def failed(function):
+    """The error that the run fails from; nothing is tried again and no time passes."""
+    with Simulation() as sim:
+        run = sim.start(function)
+        with pytest.raises(RunFailed) as caught:
+            run.wait()
+        assert sim.now == run.started_at
+    assert run.error.name in {"UsageError", "ExpressionError"}
+    return str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("name", ASYNC)
+def test_a_mistake_that_an_async_body_catches(name):
+    """The run fails with the mistake, though the body catches it and goes on."""
+    mistake, words = ASYNC[name]
+
+    @durable_function("f")
+    async def f(ctx):
+        with contextlib.suppress(Exception):
+            await mistake(ctx)
+        await ctx.step.sleep("on", "1h")
+
+    assert words in failed(f)
+
+
+@pytest.mark.parametrize("name", SYNC)
+def test_a_mistake_that_a_sync_body_catches(name):
+    """As in an async body."""
+    mistake, words = SYNC[name]
+
+    @durable_function("f")
+    def f(ctx):
+        with contextlib.suppress(Exception):
+            mistake(ctx)
+        return "ok"
+
+    assert words in failed(f)
+
+
+@pytest.mark.parametrize("kind", ["step", "thread"])
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_mistake_that_a_handler_catches(sync, kind):
+    """A step inside a step, and a thread, fail the run though the handler catches that."""
+
+    def work(ctx):
+        with contextlib.suppress(UsageError):
+            if kind == "thread":
+                threading.Thread(target=print).start()
+            else:
+                ctx.step.run("inner", print)
+        return "fine"
+
+    @durable_function("f")
+    async def f(ctx):
+        return await ctx.step.run("outer", work, ctx)
+
+    @durable_function("f")
+    def f_sync(ctx):
+        return ctx.step.run("outer", work, ctx)
+
+    words = failed(f_sync if sync else f)
+    assert ("starts a thread" if kind == "thread" else "inside step 'outer' of f") in words
+
+
+def test_what_a_stuck_child_waits_for_is_told():
+    """A run that waits for another one is stuck at what that one waits for, which is named."""
+
+    @durable_function("grandchild")
+    async def grandchild(ctx):
+        await ctx.step.wait_for_event("approval", event="approved", timeout=None)
+
+    @durable_function("child")
+    async def child(ctx):
+        await ctx.step.invoke("ask", function=grandchild)
+
+    @durable_function("parent")
+    async def parent(ctx):
+        await ctx.step.invoke("call", function=child)
+
+    words = r"'call' waits .* end of child \(child \(\w+\): 'ask' waits .* \(.*: 'approval' waits .*'approved'\)\)"
+    with Simulation() as sim, pytest.raises(Exception, match=words):
+        sim.run(parent)
