@@ -128,7 +128,16 @@ def test_every_public_name_has_its_place_in_the_reference():
     """What can be imported is explained in docs/reference, and so is what simulations, runs and reports have."""
     reference = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.parent.name == "reference")
     classes = ["Simulation", "Run", "History", "Limits", "Report"]
-    names = [*PUBLIC, *(name for owner in classes for name in vars(PUBLIC[owner]) if not name.startswith("_"))]
+    names = [
+        *PUBLIC,
+        *(
+            name
+            for owner in classes
+            for kind in PUBLIC[owner].__mro__[:-1]
+            for name in vars(kind)
+            if not name.startswith("_")
+        ),
+    ]
 
     internal = {
         "drive_to",

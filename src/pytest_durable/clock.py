@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ._core.errors import UsageError
-from ._core.instants import SECOND, as_datetime, instant
+from ._core.instants import MILLISECOND, SECOND, as_datetime, instant
 from .places import HOME, of_library
 
 if TYPE_CHECKING:
@@ -83,6 +83,25 @@ class Freezegun:
         self._freezer.stop()
 
 
+class BorrowedFreeze:
+    """The freeze of somebody else, which is moved while a simulation shows its time, and put back."""
+
+    def __init__(self, micros: int) -> None:
+        from freezegun import api
+
+        self._factory: Any = api.freeze_factories[-1]
+        self._before = self._factory()
+        self.move(micros)
+
+    def move(self, micros: int) -> None:
+        """Show an instant."""
+        self._factory.move_to(as_datetime(micros).replace(tzinfo=None))
+
+    def stop(self) -> None:
+        """Show the moment of the freeze again."""
+        self._factory.move_to(self._before)
+
+
 BACKENDS: dict[str, Callable[[int], Backend]] = {"time-machine": TimeMachine, "freezegun": Freezegun}
 NAMES = (*BACKENDS, "off")
 """What ``clock=`` takes; with "off" only ``sim.now`` is virtual."""
@@ -106,6 +125,11 @@ def default_start() -> datetime:
     return DEFAULT_START
 
 
+def frozen_at() -> int:
+    """The moment that the process reads now, in microseconds."""
+    return instant(datetime.now(UTC), "now")
+
+
 _driver = [0]
 """The thread that drives a simulation; other threads sleep in real time."""
 
@@ -113,12 +137,17 @@ _stack: list[Clock] = []
 _shown: list[tuple[str, Backend]] = []
 """The backend that is at work, if one is, with its name."""
 
+_hidden: list[Backend] = []
+"""Backends of ours above which somebody else froze the process, and above whom we are again."""
+
 
 def _show_top() -> None:
     """Make the process believe in the instant of the clock on top, by its backend; in real time without one."""
     wanted = (_stack[-1].kind or "off") if _stack else "off"
-    if _shown and _shown[0][0] != wanted:
+    if _shown and (_shown[0][0] != wanted or (_hidden and not _stack)):
         _shown.pop()[1].stop()
+        while _hidden:
+            _hidden.pop().stop()
     if _shown:
         _shown[0][1].move(_stack[-1].micros)
     elif wanted != "off":
@@ -185,6 +214,19 @@ class Clock:
         except UsageError:
             self.leave()
             raise
+
+    @property
+    def hidden(self) -> bool:
+        """Whether somebody else has frozen the process behind it, so that its instant is not what the process reads."""
+        shown = bool(_shown) and _stack[-1] is self
+        return shown and abs(time.time_ns() // 1000 - self.micros) > MILLISECOND
+
+    def surface(self) -> None:
+        """Show the instant above whoever has frozen the process; all that is shown ends with the simulation."""
+        self.kind = "freezegun" if freezegun_is_active() else "time-machine"
+        _hidden.append(_shown.pop()[1])
+        above = BorrowedFreeze(self.micros) if self.kind == "freezegun" else TimeMachine(self.micros)
+        _shown.append((self.kind, above))
 
     def leave(self) -> None:
         """Leave the stack; the clock below is shown again."""

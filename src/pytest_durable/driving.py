@@ -15,6 +15,8 @@ from .gathering import gather
 from .loop import GUARD, ordered_as_completed, swap_current_task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .clock import Clock
 
 
@@ -46,8 +48,9 @@ class Drive:
     _start: Any = None
     _driver = 0
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, begin: Callable[[], None]) -> None:
         self._clock = clock
+        self._begin = begin
 
     def __enter__(self) -> None:
         if self._under_way:
@@ -57,6 +60,7 @@ class Drive:
             )
             raise UsageError(msg)
         self._clock.enter()
+        self._begin()
         self._under_way = True
         self._stock = asyncio.as_completed, asyncio.gather
         asyncio.as_completed, asyncio.gather = ordered_as_completed, gather

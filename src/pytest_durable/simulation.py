@@ -6,22 +6,21 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from . import adapters, monitors
-from ._core import wire
 from ._core.choices import Schedule
 from ._core.engine import Engine
 from ._core.errors import DurabilityWarning, UnusedScriptError, UsageError
-from ._core.happenings import LOG_OF_EFFECTS, LOG_OF_EVENTS, LOG_OF_STEPS, NEWS, Happening
+from ._core.happenings import LOG_OF_EFFECTS, LOG_OF_STEPS
 from ._core.instants import Duration, as_datetime, duration, instant, instant_text, later
 from ._core.limits import Limits
 from ._core.world import World
 from .clock import Clock, adopt_sleep, start_instant
 from .driving import OVER, Drive, Over
-from .events import Event, SentEvent, outgoing_all
+from .events import Event
 from .faults import Fault, Faults, about_nothing
 from .fence import allowed
 from .invocation import Surroundings
 from .ledger import Ledger
-from .moments import Between, Named, moment_of
+from .posting import Posting
 from .report import timelines
 from .run import Run
 from .scripts import Reaction, Script
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 REPLAY_MODES = ("always", "checkpoint")
 
 
-class Simulation:
+class Simulation(Posting):
     """A world in virtual time.
 
     Nothing runs until time is driven: ``start``, ``send``, ``signal`` and ``cancel`` put things on the world at the
@@ -109,7 +108,8 @@ class Simulation:
         self._entered = False
         self._looked: set[str] = set()
         self._expected: list[Callable[[], None]] = []
-        self.driving: Drive | Over = Drive(self._clock)
+        self.driving: Drive | Over = Drive(self._clock, self._begin)
+        self._inherits = start is None
 
     # -- entering and leaving -----------------------------------------------------------------------------------------
 
@@ -195,10 +195,13 @@ class Simulation:
     @property
     def now(self) -> datetime:
         """The present instant: an aware datetime in UTC. Inside a step it includes what the step has slept."""
+        if self._inherits:
+            self._begin()
         return as_datetime(self._clock.micros)
 
     def advance(self, length: Duration) -> None:
         """Let this much time pass, stopping at every due thing in order; what is due at the end is done too."""
+        self._begin()
         self._advance_to(later(self.world.now, duration(length, "advance"), "advance"))
 
     def advance_to(self, moment: datetime | str) -> None:
@@ -253,6 +256,8 @@ class Simulation:
     # -- functions and runs -------------------------------------------------------------------------------------------
 
     def _spec_of(self, function: object, where: str) -> FunctionSpec:
+        if self._inherits:
+            self._begin()
         spec = adapters.spec_of(function, where)
         self._functions.setdefault(spec, function)
         self._know(spec)
@@ -274,6 +279,7 @@ class Simulation:
         Raises:
             UsageError: no function, or two with one id; nothing is registered then.
         """
+        self._begin()
         flat: list[Any] = []
         for function in functions:
             flat += list(function) if isinstance(function, (list, tuple)) else [function]
@@ -332,101 +338,6 @@ class Simulation:
         """A waiting step in words."""
         return self.engine.answers.describe_wait(entry, self.world.now)
 
-    # -- events, signals, cancellations -------------------------------------------------------------------------------
-
-    def _wired(self, events: object, who: str) -> list[dict[str, Any]]:
-        limits = self.engine.limits
-        return outgoing_all(events, who, limits.event_bytes, limits.events_per_send)
-
-    def send(
-        self,
-        event: Event | str | list[Event],
-        data: Mapping[str, Any] | None = None,
-        *,
-        id: str | None = None,
-        at: Duration | datetime | Between | None = None,
-    ) -> list[str]:
-        """Send an event (or a name with data, or a list of events), now or at a later moment.
-
-        Args:
-            event: the event, or its name.
-            data: the data, if a name was given.
-            id: an id; two events with one id start a function once within a day.
-            at: a duration from now, an aware datetime, ``between(...)`` or ``ANYTIME``.
-
-        Returns:
-            One id for each event.
-        """
-        if isinstance(event, str):
-            event = Event(event, data, id or "")
-        elif data is not None or id is not None:
-            msg = f"send: data= and id= go with the name of an event; put them into {event!r}"
-            raise UsageError(msg)
-        answers, ids = self.engine.answers, []
-        for given in self._wired(event, "send"):
-            self._sent += 1
-            who = f"test {self._sent}"
-            moment, closes = moment_of(at, self.world.now, "send: at")
-            sent = answers.make_sending(given, who, None, moment)
-            self._put(answers.arrival(sent, moment), at, closes)
-            ids.append(sent.id)
-        return ids
-
-    def timeline(self, events: Mapping[Any, Event | list[Event]]) -> None:
-        """Send each event at its duration (or datetime) from now: ``{"1h": Event(...), "2d": Event(...)}``."""
-        for at, event in events.items():
-            self.send(event, at=at)
-
-    def signal(self, name: str, data: Any = None, *, at: Duration | datetime | Between | None = None) -> None:
-        """Send a signal. Without a run that waits for it, it is lost."""
-        if not isinstance(name, str) or not name:
-            msg = f"signal: {name!r} is not the name of a signal"
-            raise UsageError(msg)
-        data = wire.copy(data, f"signal({name!r}): data")
-        self._sent += 1
-        moment, closes = moment_of(at, self.world.now, "signal: at")
-        subject = Named(f"test {self._sent}", name)
-        self._put(Happening(moment, NEWS, "signal", subject, "",
-                            lambda: self.engine.answers.signal_arrives(name, data)), at, closes)  # fmt: skip
-
-    def cancel(self, run: Run, *, at: Duration | datetime | Between | None = None) -> None:
-        """Cancel a run. What is in flight still happens, and nobody hears of it."""
-        if not isinstance(run, Run):
-            msg = f"cancel: {run!r} is no run; give what start() returned, or one of durable.runs"
-            raise UsageError(msg)
-        state = run._state  # noqa: SLF001 - the simulation made it
-        if self._runs.get(state.id) is not run:
-            msg = f"cancel: {run!r} is a run of another simulation; cancel it there"
-            raise UsageError(msg)
-        self._sent += 1
-        moment, closes = moment_of(at, self.world.now, "cancel: at")
-        self._put(Happening(moment, NEWS, "cancel", state, f"test {self._sent}",
-                            lambda: self.engine.cancel(state, "the test cancelled it")), at, closes)  # fmt: skip
-
-    def _put(self, happening: Happening, at: object, closes: int | None) -> None:
-        if isinstance(at, Between):
-            self.world.add_floating(happening, closes)
-        else:
-            self.world.push(happening)
-
-    def _react(self, kind: str, what: Any, data: Any, at: int, who: str, run: RunState) -> None:
-        answers = self.engine.answers
-        if kind == "send":
-            given = self._wired(what, "on_wait")[0]
-            self.world.push(answers.arrival(answers.make_sending(given, who, None, at), at))
-        elif kind == "signal":
-            self.world.push(Happening(at, NEWS, "signal", Named(who, what), "",
-                                      lambda: answers.signal_arrives(what, data)))  # fmt: skip
-        else:
-            self.world.push(Happening(at, NEWS, "cancel", run, who,
-                                      lambda: self.engine.cancel(run, "on_wait(...).cancel()")))  # fmt: skip
-
-    @property
-    def events(self) -> list[SentEvent]:
-        """Every event on the bus, in order of arrival, with what it did and did not do."""
-        self.look(LOG_OF_EVENTS)
-        return [SentEvent(event) for event in self.engine.answers.events]
-
     # -- scripts ------------------------------------------------------------------------------------------------------
 
     def step(self, step_id: str, *, function: Any = None, index: int | None = None) -> Script:
@@ -460,10 +371,6 @@ class Simulation:
         """The choices so far."""
         return self.world.choices.schedule()
 
-    def look(self, log: str) -> None:
-        """Note that somebody looks at the order in which things were added to a log."""
-        self._looked.add(log)
-
     @property
     def looked(self) -> frozenset[str]:
         """The logs that somebody has looked at."""
@@ -489,6 +396,7 @@ class Simulation:
 
     def eventually(self, predicate: Callable[[], object], *, within: Duration) -> None:
         """The predicate must hold at some moment within that time, and before the test ends; otherwise it fails."""
+        self._begin()
         self._expected.append(monitors.eventually(self.world, predicate, within))
 
     def __repr__(self) -> str:

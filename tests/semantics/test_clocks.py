@@ -438,3 +438,54 @@ def test_microseconds_are_kept(durable):
     durable.advance(timedelta(days=365 * 70, microseconds=1))
     assert datetime.now(UTC) == durable.now == START + timedelta(days=365 * 70, microseconds=1)
     assert date.today() == durable.now.date()  # noqa: DTZ011 - the clock under test
+
+
+# -- a freeze that begins behind the simulation -----------------------------------------------------------------------
+
+
+def frozen_by(tool):
+    """A freeze at the start of 1999, of either tool."""
+    if tool == "freezegun":
+        return freezegun.freeze_time("1999-01-01")
+    return time_machine.travel(datetime(1999, 1, 1, tzinfo=UTC), tick=False)
+
+
+@durable_function("reads")
+async def reads(ctx):
+    """The clock of the process in a body and in a step, an hour later."""
+    first = datetime.now(UTC).isoformat()
+    first = await ctx.step.run("first", lambda: first)
+    await ctx.step.sleep("nap", "1h")
+    return [first, await ctx.step.run("then", lambda: datetime.now(UTC).isoformat())]
+
+
+@pytest.mark.parametrize("tool", ["freezegun", "time-machine"])
+@pytest.mark.parametrize("use", ["run", "now", "send", "advance", "eventually"])
+def test_a_freeze_around_the_test_is_taken_up_by_a_simulation_made_before(tool, use):
+    """As with a decorator of the test, which freezes behind the fixture: the simulation starts there, unless used."""
+    with Simulation() as sim:
+        with frozen_by(tool):
+            if use == "send":
+                sim.send("any")
+            elif use == "advance":
+                sim.advance(0)
+            elif use == "eventually":
+                sim.eventually(lambda: True, within="1d")
+            elif use == "now":
+                assert sim.now == datetime(1999, 1, 1, tzinfo=UTC)
+            assert sim.run(reads) == ["1999-01-01T00:00:00+00:00", "1999-01-01T01:00:00+00:00"]
+            assert sim.now == datetime.now(UTC) == datetime(1999, 1, 1, 1, tzinfo=UTC)
+        assert sim.run(reads) == ["1999-01-01T01:00:00+00:00", "1999-01-01T02:00:00+00:00"]
+    assert datetime.now(UTC).year not in {1999, 2025}
+
+
+@pytest.mark.parametrize("tool", ["freezegun", "time-machine"])
+@pytest.mark.parametrize("explicit", [False, True])
+def test_a_freeze_does_not_hide_the_time_of_a_simulation_in_use(tool, explicit):
+    """Its time goes on where it was, and is what the process reads; with start= from there."""
+    with Simulation(start="2025-01-01T00:00:00Z" if explicit else None) as sim:
+        if not explicit:
+            assert sim.now == START
+        with frozen_by(tool):
+            assert sim.run(reads) == ["2025-01-01T00:00:00+00:00", "2025-01-01T01:00:00+00:00"]
+    assert datetime.now(UTC).year not in {1999, 2025}
