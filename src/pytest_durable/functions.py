@@ -190,6 +190,9 @@ def durable_function(
         UsageError: the configuration is not one that the server would accept; the message names the function.
     """
     flow = _checked(fn_id, locals())
+    if timeouts is not None and not isinstance(timeouts, Timeouts):
+        msg = f'function {fn_id!r}: timeouts={timeouts!r}; write timeouts=Timeouts(start="1h", finish="7d")'
+        raise UsageError(msg)
     limits = timeouts or Timeouts()
 
     def decorate(body: Callable[..., Any]) -> DurableFunction:

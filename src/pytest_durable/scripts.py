@@ -202,6 +202,7 @@ class Reaction:
     def __init__(self, name: str) -> None:
         self.name = name
         self.parts: list[tuple[str, Any, Any, int]] = []
+        self.used = False
 
     def _add(self, kind: str, what: Any, data: Any, after: Duration) -> Reaction:
         self.parts.append((kind, what, data, duration(after, f"on_wait({self.name!r}): after")))
@@ -222,4 +223,9 @@ class Reaction:
     def fits(self, entry: Entry) -> bool:
         """Whether a wait is meant: by its step id, its key, or the name of its event or signal."""
         command: Any = entry.command
-        return self.name in {entry.id, entry.key, getattr(command, "event", None), getattr(command, "signal", None)}
+        names = {entry.id, entry.key, getattr(command, "event", None), getattr(command, "signal", None)}
+        self.used = self.used or self.name in names
+        return self.name in names
+
+    def __repr__(self) -> str:
+        return f"on_wait({self.name!r})"

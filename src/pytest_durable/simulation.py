@@ -80,6 +80,12 @@ class Simulation(Posting):
         if not isinstance(seed, int) or isinstance(seed, bool):
             msg = f"seed={seed!r} is not a whole number"
             raise UsageError(msg)
+        if limits is not None and not isinstance(limits, Limits):
+            msg = f"limits={limits!r}; write limits=Limits(steps=100)"
+            raise UsageError(msg)
+        if not isinstance(max_faults, int) or isinstance(max_faults, bool) or max_faults < 0:
+            msg = f"max_faults={max_faults!r} is not a whole number from 0 on"
+            raise UsageError(msg)
         limits = limits or Limits()
         micros = start_instant(start)
         self._clock = Clock(micros, clock)
@@ -174,7 +180,9 @@ class Simulation(Posting):
             )
             raise UnusedScriptError(msg)
         found = dict.fromkeys(f"{run.spec.id}: {finding}" for run in self.engine.runs for finding in run.findings)
-        for line in [*self.idle_faults(), *found]:
+        idly = (reaction for reaction in self._stage.reactions if not reaction.used)
+        idle = [f"{reaction!r}: no wait of that name has come up; correct the name" for reaction in idly]
+        for line in [*self.idle_faults(), *idle, *found]:
             warnings.warn(line, DurabilityWarning, stacklevel=3)
 
     def idle_faults(self) -> list[str]:
@@ -231,6 +239,9 @@ class Simulation(Posting):
         Raises:
             TimeoutError: it does not hold within that time, or never because nothing more is due.
         """
+        if not callable(predicate):
+            msg = f"run_until: {predicate!r} is no predicate; give a function, such as lambda: run.waiting_for"
+            raise UsageError(msg)
         limit = None if within is None else self.world.now + duration(within, "run_until: within")
         with self.driving:
             if self.world.drive(limit, lambda: bool(predicate()), steady=False):
@@ -356,6 +367,9 @@ class Simulation(Posting):
 
     def on_wait(self, name: str) -> Reaction:
         """What happens whenever a run waits: by the step's id, or the name of its event or signal."""
+        if not isinstance(name, str) or not name:
+            msg = f"on_wait: {name!r} is not the id of a step, nor the name of an event or a signal"
+            raise UsageError(msg)
         reaction = Reaction(name)
         self._stage.reactions.append(reaction)
         return reaction

@@ -8,7 +8,7 @@ from . import faults as f
 from . import scripts as s
 from ._core import chance
 from ._core.bus import BusEvent
-from ._core.commands import INFER, RUN, SEND
+from ._core.commands import INFER, RUN, SEND, SLEEP
 from ._core.errors import InjectedError, UsageError, WorkerCrashError
 from ._core.happenings import LOG_OF_EFFECTS, NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
@@ -324,7 +324,12 @@ class TestStage:
     def stub(self, run: RunState, entry: Entry) -> Result | None:
         """A scripted answer to a step that nobody executes, or None for the real thing."""
         action = self._scripted(run, entry)
-        if action is None or action.kind == s.REAL:
+        if action is None:
+            return None
+        if action.kind == s.REAL:
+            if entry.op == SLEEP and action.elapsed:
+                where = f"step '{entry.key}' of {run.spec.id}"
+                return Result(ERROR, UsageError(f"{where} is a sleep and takes as long as it says; leave takes away"))
             return None
         if action.kind == s.TIME_OUT:
             return Result(DEAF)

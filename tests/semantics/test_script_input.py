@@ -8,6 +8,7 @@ import pytest
 from pytest_durable import (
     ANYTIME,
     DurabilityError,
+    DurabilityWarning,
     Event,
     History,
     RunFailed,
@@ -322,3 +323,49 @@ def test_a_replayed_schedule_that_fails_is_reported():
     report = explore(scenario, replay=schedule)
     assert (report.schedules, len(report.failures), report.stopped) == (1, 1, "one schedule was replayed")
     assert explore(orders, replay=schedule).failures == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: Simulation(limits=5), r"limits=5; write limits=Limits"),
+        (lambda: Simulation(max_faults=-1), "max_faults=-1 is not a whole number from 0 on"),
+        (lambda: Simulation().run_until(5), "5 is no predicate"),
+        (lambda: Simulation().on_wait(5), "on_wait: 5 is not the id of a step"),
+        (lambda: durable_function("f", timeouts=5), r"function 'f': timeouts=5; write timeouts=Timeouts"),
+    ],
+)
+def test_a_value_of_a_wrong_kind_is_refused_where_it_is_given(wrong, words):
+    """By its name and value, with what to write."""
+    with pytest.raises(UsageError, match=words):
+        wrong()
+
+
+def test_a_reaction_to_a_wait_that_never_came_is_said():
+    """A typing error in on_wait would otherwise look like an event that does not come."""
+
+    @durable_function("f")
+    async def f(ctx):
+        await ctx.step.wait_for_event("approval", event="approved", timeout="1h")
+
+    def play():
+        with Simulation() as sim:
+            sim.on_wait("aproval").send("approved")
+            sim.on_wait("approved").send("approved")
+            sim.run(f)
+
+    with pytest.warns(DurabilityWarning, match=r"on_wait\('aproval'\): no wait of that name"):
+        play()
+
+
+def test_a_sleep_takes_as_long_as_it_says():
+    """A script that says how long a sleep takes is refused by name."""
+
+    @durable_function("f")
+    async def f(ctx):
+        await ctx.step.sleep("nap", "1h")
+
+    with Simulation() as sim:
+        sim.step("nap").takes("5m")
+        with pytest.raises(RunFailed, match="step 'nap' of f is a sleep"):
+            sim.run(f)
