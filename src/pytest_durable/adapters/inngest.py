@@ -275,7 +275,7 @@ class InngestHost:
         if not known:
             for key, op in request.seen.asked:
                 run.ask(key, key, 0, op, None)
-        wrong = _difference(run, limit, known or request.seen.asked, request.seen.asked)
+        wrong = _difference(run, limit, known or list(request.seen.asked), list(request.seen.asked))
         return wrong or _plain(answer), len(request.seen.asked)
 
     def _request(

@@ -12,25 +12,32 @@ if TYPE_CHECKING:
 
     from .inngest_request import Request
 
-READ = frozenset({"attempt", "event", "events", "run_id"})
+READ = ("attempt", "event", "events", "run_id")
 """What of a ctx tells of its run."""
 
 _kinds: dict[type, type] = {}
 
 
 def keep(ctx: Any, request: Request, current: contextvars.ContextVar[Request]) -> None:
-    """Let a ctx be read by the code of its own run alone; the class of the SDK stays that of which it is one."""
+    """Let a ctx be read by the code of its own run alone; it stays one of the SDK's class."""
     kind = type(ctx)
     if kind not in _kinds:
-        _kinds[kind] = type(kind.__name__, (kind,), {"__getattribute__": _reading, "__module__": kind.__module__})
-    ctx.__dict__["_durable"] = (request, current)
+        guarded = {name: _guarded(name, current) for name in READ}
+        _kinds[kind] = type(kind.__name__, (kind,), {**guarded, "__module__": kind.__module__})
+    ctx.__dict__["_durable"] = request
     ctx.__class__ = _kinds[kind]
 
 
-def _reading(ctx: Any, name: str) -> Any:
-    if name in READ:
-        request, current = object.__getattribute__(ctx, "_durable")
+def _guarded(name: str, current: contextvars.ContextVar[Request]) -> property:
+    def read(ctx: Any) -> Any:
+        known = ctx.__dict__
+        request: Request = known["_durable"]
         reader = current.get(None)
         if reader is not None and reader.run is not request.run and reader.stage is request.stage:
             raise UsageError(OF_ANOTHER.format(reader.stage.actor() or reader.run.spec.id, request.run.name))
-    return object.__getattribute__(ctx, name)
+        return known[name]
+
+    def write(ctx: Any, value: object) -> None:
+        ctx.__dict__[name] = value
+
+    return property(read, write)

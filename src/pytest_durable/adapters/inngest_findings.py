@@ -13,6 +13,7 @@ from .._core.commands import INFER, INVOKE, RUN, SLEEP, WAIT
 from .inngest_wire import key_of
 
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Iterator
 
     from .._core.commands import Reply
@@ -36,72 +37,80 @@ class Seen:
         executed: the keys of the steps that it executed, and of which it has told nobody yet.
         aside: those that it executed in a task of their own.
         raised: those of which the body has heard at once, by an exception.
-        interrupted: the keys of the steps at which it is to end.
+        interrupts: what was raised to end it.
         asked: the keys and operations of all steps that the body asks for; for checks.
         doubles: keys that two uses of ids have in common, with the ids.
     """
 
-    def __init__(self) -> None:
-        self.executed: list[str] = []
-        self.aside: list[str] = []
-        self.raised: list[str] = []
-        self.interrupted: list[str] = []
-        self.asked: list[tuple[str, str]] = []
-        self.doubles: dict[str, str] = {}
-        self._uses: dict[str, tuple[str, int]] = {}
+    executed: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+    raised: tuple[str, ...] = ()
+    interrupts: tuple[Any, ...] = ()
+    asked: tuple[tuple[str, str], ...] = ()
+    doubles: tuple[tuple[str, str], ...] = ()
 
-    def executes(self, key: str, *, aside: bool) -> None:
-        """A step is executed, perhaps in a task of its own."""
-        self.executed.append(key)
+    def executes(self, key: str, step_id: str, index: int, known: Entry | None, *, aside: bool) -> None:
+        """A step is executed, perhaps in a task of its own; ``known`` is the step of that key so far."""
+        self.executed += (key,)
         if aside:
-            self.aside.append(key)
+            self.aside += (key,)
+        if known is not None and known.done and (known.id, known.index) != (step_id, index):
+            self.doubles += ((key, step_id if known.id == key else known.id),)
 
     def raises(self, key: str) -> None:
         """The body gets the error of a step that was executed in this request, and nobody else does."""
         if key in self.executed:
-            self.executed.remove(key)
-            self.raised.append(key)
-
-    def use(self, key: str, step_id: str, index: int) -> None:
-        """An id is used, for the step of this key."""
-        first = self._uses.setdefault(key, (step_id, index))
-        if first != (step_id, index):
-            self.doubles[key] = first[0] if first[0] != key else step_id
+            self.executed = tuple(one for one in self.executed if one != key)
+            self.raised += (key,)
 
     def watch(self, execution: Any, ops: dict[str, str], *, is_async: bool) -> None:
-        """Look at every step that the body asks for, recorded or not."""
+        """Note every step that the body asks for, recorded or not."""
         report = execution.report_step
 
-        def note(info: Any) -> str:
-            userland = getattr(info, "userland", None)
-            step_id, index = (userland.id, userland.index or 0) if userland is not None else (info.display_name, 0)
-            key = key_of(step_id, index)
+        def note(info: Any) -> None:
+            key = _key(info)
             op = OPS.get(info.op.value, RUN)
-            self.asked.append((key, ops.get(key, op) if op == RUN else op))
-            return key
+            self.asked += ((key, ops.get(key, op) if op == RUN else op),)
 
         async def reported(info: Any) -> Any:
-            key = note(info)
-            try:
-                return await report(info)
-            except step_lib.ResponseInterrupt:
-                self.interrupted.append(key)
-                raise
+            note(info)
+            return await report(info)
 
         def reported_now(info: Any) -> Any:
-            key = note(info)
-            try:
-                return report(info)
-            except step_lib.ResponseInterrupt:
-                self.interrupted.append(key)
-                raise
+            note(info)
+            return report(info)
 
         execution.report_step = reported if is_async else reported_now
 
 
+def _key(info: Any) -> str:
+    """The key of a step, of what the SDK knows of it. Older versions know its name alone."""
+    userland = getattr(info, "userland", None)
+    return key_of(userland.id, userland.index or 0) if userland is not None else str(info.display_name)
+
+
+def interrupted(seen: Seen) -> list[str]:
+    """The keys of the steps at which a request was to end."""
+    steps = [response.step for interrupt in seen.interrupts for response in interrupt.responses]
+    return [_key(step) for step in steps if step is not None]
+
+
+def note_interrupts(current: contextvars.ContextVar[Request]) -> None:
+    """From now on every interrupt of a step is noted by the request that it is to end, which may never hear of it."""
+    made = step_lib.ResponseInterrupt.__init__
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> None:
+        made(self, *args, **kwargs)
+        request = current.get(None)
+        if request is not None:
+            request.seen.interrupts += (self,)
+
+    step_lib.ResponseInterrupt.__init__ = noted  # type: ignore[method-assign]  # the SDK offers no other way to it
+
+
 def doubles(request: Request) -> Iterator[str]:
     """What is to be told of ids that two steps have in common."""
-    for key, other in request.seen.doubles.items():
+    for key, other in request.seen.doubles:
         yield (
             f"two steps have the same final id '{key}': the second use of '{other}' is called like another step. The "
             "server keeps one result for both, and the run stands still; rename one of them"
@@ -116,8 +125,8 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
         yield from _of_a_failure(request, reply, target)
         return
     told = {report.command.key for report in reply.reports or ()}
-    lost = [key for key in (*seen.executed, *seen.interrupted) if key not in told]
     if reply.reports is None:
+        lost = [key for key in (*seen.executed, *interrupted(seen)) if key not in told]
         if lost:
             yield (
                 f"the function went on behind step '{lost[0]}', and returned: an `except BaseException`, a bare "
@@ -139,7 +148,7 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
             "return the error as a value"
         )
     executed = [key for key in seen.executed if key not in told]
-    seen.aside = [key for key in seen.aside if key not in told]
+    seen.aside = tuple(key for key in seen.aside if key not in told)
     if executed and seen.aside:
         yield from in_tasks(request)
     elif executed:

@@ -25,7 +25,7 @@ from ..handlers import StepLoop, in_words
 from ..host import watched, watchers
 from ..loop import VirtualLoop
 from .inngest_clock import InRequest
-from .inngest_findings import Seen, doubles, in_tasks
+from .inngest_findings import Seen, doubles, in_tasks, note_interrupts
 from .inngest_in_place import staying
 from .inngest_wire import in_sdk, key_of
 from .inngest_worker import Worker
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 CURRENT: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
 """The request that the code under way belongs to."""
+
+note_interrupts(CURRENT)
 
 
 TURNS_PER_REQUEST = 10_000
@@ -213,7 +215,7 @@ class Request:
         report, self.told = self.told, None
         assert report is not None, "this is our bug: nothing to tell"
         self.waits_for = report.command.key
-        self.seen.executed.clear()
+        self.seen.executed = self.seen.interrupts = ()
         self.run.find(doubles(self))
         self.run.live = self
         self.stage.under_way.pop(self, None)
@@ -320,7 +322,6 @@ class Request:
                 )
                 raise UsageError(msg)
             index: int = counts.get(step_id, 0)
-            self.seen.use(key_of(step_id, index), step_id, index)
             return index
 
         def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -359,13 +360,14 @@ class Request:
 
             step.run, step.send_event = run_now, send_event
         step.invoke = invoked
-        self.seen.watch(step._execution, self.ops, is_async=is_async)  # noqa: SLF001 - the SDK offers no other way to it
+        if self.probing:
+            self.seen.watch(step._execution, self.ops, is_async=is_async)  # noqa: SLF001 - the SDK offers no other way
 
     def _begin(self, step_id: str, index: int, handler: Any, args: Any) -> Entry:
         key = key_of(step_id, index)
         command = Execute(key, step_id, index, self.ops.get(key, RUN), handler, args, {})
         aside = self.body is not None and asyncio.current_task() is not self.body
-        self.seen.executes(key, aside=aside)
+        self.seen.executes(key, step_id, index, self.run.entries.get(key), aside=aside)
         entry: Entry = self.stage.engine.remote.begin(self.run, command)
         return entry
 
