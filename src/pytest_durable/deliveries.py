@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 ORDERS = 300
 """How many orders of a function and its surroundings ``wait_ordering`` looks at."""
 
+WORK = 3_000_000
+"""How many steps a check that runs a function many times may replay in all."""
+
+LEAST_POINTS = 10
+"""How many crash points, or requests that are delivered again, are tried in any case."""
+
 
 def crash_anywhere(subject: Subject) -> Verdict:
     """Whichever commit point the worker dies at, the outcome is the same and keyed effects happen once."""
@@ -36,7 +42,8 @@ def crash_anywhere(subject: Subject) -> Verdict:
         verdict.not_reached = f"the run fails without any crash ({run.error.name}), see terminates"
         return verdict
     points = survived = 0
-    for indices in deviations(subject, [crash()], "the attempt at", "the end of"):
+    schedules, left = spread(deviations(subject, [crash()], "the attempt at", "the end of"), run)
+    for indices in schedules:
         points += 1
         crashed, again = subject.run(Follow(indices), faults=[crash()])
         wrong = _difference(wanted, effects, outcome(again), keyed(crashed))
@@ -47,7 +54,21 @@ def crash_anywhere(subject: Subject) -> Verdict:
     verdict.proved = f"{survived} of {points} crash points survived"
     if not points:
         verdict.not_reached = "the run has no step that a worker executes"
+    elif left:
+        verdict.not_reached = f"{left} other crash points of a long run; explore(..., faults=['crash']) tries all"
     return verdict
+
+
+def spread(schedules: list[list[int]], run: Run) -> tuple[list[list[int]], int]:
+    """As many of these schedules as a check can run in a few seconds, evenly spread, and how many are left out.
+
+    A run of n steps is entered n times with up to n steps to replay, so its cost grows with the square.
+    """
+    most = max(LEAST_POINTS, WORK // max(1, len(run.steps)) ** 2)
+    if len(schedules) <= most:
+        return schedules, 0
+    chosen = [schedules[number * (len(schedules) - 1) // (most - 1)] for number in range(most)]
+    return chosen, len(schedules) - most
 
 
 def _difference(wanted: Any, effects: Any, had: Any, recorded: Any) -> str:
@@ -185,8 +206,13 @@ def duplicate_delivery(subject: Subject) -> Verdict:
         if len(runs) != 1:
             verdict.violations.append(f"the same event twice started {len(runs)} runs")
         parts.append("the same event twice starts one run")
+    if run.error is not None:
+        verdict.proved = "; ".join(parts)
+        failed = f"the run fails anyway ({run.error.name}), see terminates"
+        verdict.not_reached = f"requests that are delivered again: {failed}"
+        return verdict
     delivered = 0
-    schedules = deviations(subject, [redelivery()], "the request of")
+    schedules, left = spread(deviations(subject, [redelivery()], "the request of"), run)
     for chooser in [follow(indices) for indices in schedules for follow in (Follow, AtOnce)]:
         delivered += 1
         again, other = subject.run(chooser, faults=[redelivery()])
@@ -201,4 +227,5 @@ def duplicate_delivery(subject: Subject) -> Verdict:
         if told not in verdict.violations:
             verdict.violations.append(told)
     verdict.proved = "; ".join([*parts, f"{delivered} times a request was delivered again, at once and late"])
+    verdict.not_reached = verdict.not_reached or (f"{left} other requests, as the run has many" if left else "")
     return verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from _pytest.outcomes import Failed
 
-from ._core.errors import DurabilityWarning, UsageError
+from ._core.errors import DurabilityWarning, ScheduleError, UsageError
 from .choosers import OUTSIDE, Follow, NondeterministicScenarioError, Pruned, search_for
 from .examples import Pinned, example_of, replaying
 from .faults import CRASHES, Injection, about_nothing
@@ -356,6 +356,12 @@ def explore(
     if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
         msg = f"max_schedules={max_schedules!r} is not a number from 1 on"
         raise UsageError(msg)
+    if max_seconds is not None and not (isinstance(max_seconds, (int, float)) and max_seconds > 0):
+        msg = f"max_seconds={max_seconds!r} is not a number above 0"
+        raise UsageError(msg)
+    if isinstance(faults, str):
+        msg = f"faults={faults!r} is not a list; write faults=[{faults!r}]"
+        raise UsageError(msg)
     wanted = list(faults)
     settings = {"seed": seed, "faults": wanted, "max_faults": max_faults, **settings}
     allow = allowed(settings.get("allow", ()))
@@ -375,6 +381,8 @@ def explore(
     if replay is not None:
         chooser = replaying(replay)
         trial = execute(chooser)
+        if isinstance(trial.error, ScheduleError):
+            raise trial.error
         if trial.error is None or not hasattr(chooser, "rules"):
             chooser.finish()
         report.schedules = report.distinct = 1

@@ -43,9 +43,10 @@ class Posting:
             clock.surface()
         self._inherits = False
 
-    def look(self, log: str) -> None:
-        """Note that somebody looks at the order in which things were added to a log."""
+    def look(self, log: str, of: str = "") -> None:
+        """Note that somebody looks at the order in which things were added to a log: the test, or a handler."""
         self._looked.add(log)
+        self.world.touch(f"{log}{of}", "r")
 
     def _wired(self, events: object, who: str) -> list[dict[str, Any]]:
         if self._inherits:

@@ -173,7 +173,7 @@ class Run:
     @property
     def steps(self) -> StepLog:
         """The ids of the finished steps in order of completion; compares with lists, sets in them, and ``...``."""
-        self._simulation.look(LOG_OF_STEPS)
+        self._simulation.look(LOG_OF_STEPS, f" of {self._state.id}")
         return StepLog(entry.key for entry in self._state.stack if entry.op != TIMER_OP)
 
     def step(self, step_id: str, index: int | None = None) -> StepRecord:
@@ -204,7 +204,7 @@ class Run:
     @property
     def sent_events(self) -> list[SentEvent]:
         """The events that the run sent in its steps, in order."""
-        self._simulation.look(LOG_OF_STEPS)
+        self._simulation.look(LOG_OF_STEPS, f" of {self._state.id}")
         return [SentEvent(event) for event in self._state.sent]
 
     @property
@@ -215,7 +215,7 @@ class Run:
     @property
     def history(self) -> History:
         """The facts so far."""
-        self._simulation.look(LOG_OF_STEPS)
+        self._simulation.look(LOG_OF_STEPS, f" of {self._state.id}")
         state = self._state
         return History(state.spec.id, state.id, state.events, state.facts)
 
@@ -284,7 +284,7 @@ class Run:
 
     def timeline(self) -> str:
         """What happened, as text; of a run in a queue, what it waits for there."""
-        self._simulation.look(LOG_OF_STEPS)
+        self._simulation.look(LOG_OF_STEPS, f" of {self._state.id}")
         queued = self._turn()
         return timeline(self._state) + (f"\n  {queued}" if queued else "")
 

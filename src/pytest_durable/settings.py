@@ -73,7 +73,7 @@ def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
         faults=_tuple(marker.get("faults", ()), "faults"),
         max_schedules=_number(marker.get("max_schedules", 0), "max_schedules", 0),
         max_faults=_number(marker.get("max_faults", 1), "max_faults", 0),
-        max_seconds=marker.get("max_seconds"),
+        max_seconds=_seconds(marker.get("max_seconds")),
         simulation={key: marker[key] for key in SIMULATION if key in marker},
     )
     if options.get("explore") and marker.get("explore") is not False:
@@ -102,6 +102,13 @@ def _number(value: Any, what: str, least: int) -> int:
         msg = f"{what}={value!r} is not a whole number from {least} on"
         raise UsageError(msg)
     return number
+
+
+def _seconds(value: Any) -> float | None:
+    if value is not None and not (isinstance(value, (int, float)) and value > 0):
+        msg = f"max_seconds={value!r} is not a number above 0"
+        raise UsageError(msg)
+    return value
 
 
 def _tuple(value: Any, what: str) -> tuple[Any, ...]:

@@ -86,6 +86,9 @@ class Simulation(Posting):
         if not isinstance(max_faults, int) or isinstance(max_faults, bool) or max_faults < 0:
             msg = f"max_faults={max_faults!r} is not a whole number from 0 on"
             raise UsageError(msg)
+        if isinstance(faults, str):
+            msg = f"faults={faults!r} is not a list; write faults=[{faults!r}]"
+            raise UsageError(msg)
         limits = limits or Limits()
         micros = start_instant(start)
         self._clock = Clock(micros, clock)

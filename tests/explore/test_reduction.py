@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -51,6 +52,14 @@ LOGS = {
     "effects": lambda sim: [effect.key for effect in sim.ledger],
 }
 """What a test may look at, each of which shows an order."""
+
+
+class Executions(NamedTuple):
+    """How a scenario is run: under a search, and once."""
+
+    outcomes: Any
+    once: Any
+    scenario: Any
 
 
 def execution(programs, sends, faults, look="nothing"):  # noqa: C901, PLR0915 - a small interpreter
@@ -136,7 +145,7 @@ def execution(programs, sends, faults, look="nothing"):  # noqa: C901, PLR0915 -
         Explorer(execute, search, report, max_schedules=most).run()
         return seen, report
 
-    return outcomes, once
+    return Executions(outcomes, once, scenario)
 
 
 def event_named(name):
@@ -156,7 +165,7 @@ worlds = {
 @given(look=st.sampled_from(list(LOGS)), **worlds)
 def test_the_reduced_search_finds_the_outcomes_of_all_orders(programs, sends, faults, look):
     """For small programs the outcomes under sleep sets, with whatever the test looks at, are those of all orders."""
-    outcomes, _ = execution(programs, sends, faults, look)
+    outcomes, _, _ = execution(programs, sends, faults, look)
     everything, unreduced = outcomes(Every(reduce=False), most=MOST)
     assume(unreduced.complete)
     found, reduced = outcomes(Every())
@@ -170,7 +179,7 @@ def test_the_reduced_search_finds_the_outcomes_of_all_orders(programs, sends, fa
 @given(seed=st.integers(0, 1000), **worlds)
 def test_the_same_schedule_gives_the_same_history(programs, sends, faults, seed):
     """A drawn schedule and its replay from text have the same histories, byte for byte, and the same outcome."""
-    _, once = execution(programs, sends, faults)
+    _, once, _ = execution(programs, sends, faults)
     drawn = once(Sampler(derived(seed, "histories")))
     replay = Replay(drawn[0])
     assert once(replay) == drawn
@@ -187,7 +196,7 @@ def test_the_same_schedule_gives_the_same_history(programs, sends, faults, seed)
 )
 def test_the_names_of_a_schedule_say_all_of_it(programs, sends, late, faults, seed):
     """The rules that a drawn schedule is turned into, as text, lead to that schedule and to its histories."""
-    _, once = execution(programs, sends + late, faults)
+    _, once, _ = execution(programs, sends + late, faults)
     naming = Naming(Sampler(derived(seed, "names")))
     drawn = once(naming)
     text = "; ".join(map(str, naming.rules)) or "default order"
@@ -200,7 +209,7 @@ def test_the_names_of_a_schedule_say_all_of_it(programs, sends, late, faults, se
 @given(of=st.integers(2, 4), **worlds)
 def test_all_shares_together_find_the_outcomes_of_all_orders(programs, sends, faults, of):
     """Each share is complete for its own; together they reach every outcome and, unreduced, each schedule once."""
-    outcomes, _ = execution(programs, sends, faults)
+    outcomes, _, _ = execution(programs, sends, faults)
     everything, unreduced = outcomes(Every(reduce=False), most=MOST)
     assume(unreduced.complete)
     found, schedules = set(), 0
@@ -213,3 +222,75 @@ def test_all_shares_together_find_the_outcomes_of_all_orders(programs, sends, fa
         schedules += report.schedules
     assert found == everything
     assert schedules == unreduced.schedules
+
+
+@GENERATED
+@given(**{**worlds, "faults": st.sampled_from(((), ("redelivery",), ("crash", "cancellation"), ("duplicate_event",)))})
+def test_a_schedule_of_the_exhaustive_search_replays_to_the_same_history(programs, sends, faults):
+    """What `every` has seen under a schedule is what the text of that schedule leads to."""
+    _, once, scenario = execution(programs, sends, faults)
+    seen = {}
+
+    def execute(chooser):
+        sim = simulate(chooser, faults=faults)
+        try:
+            with sim:
+                scenario(sim)
+        except Pruned:
+            return Trial(sim, None, pruned=True)
+        seen[str(sim.schedule)] = [run.history.to_json() for run in sim.runs]
+        return Trial(sim, None)
+
+    Explorer(execute, Every(), Report("every", 1), max_schedules=15).run()
+    for text, histories in seen.items():
+        assert once(Replay(text))[2] == histories
+
+
+@GENERATED
+@given(
+    waiters=st.lists(
+        st.tuples(st.sampled_from(("fail", "replace")), st.sampled_from((0, 1, 2))), min_size=2, max_size=3
+    ),
+    signals=st.lists(st.sampled_from((0, 1, 2)), max_size=1),
+)
+def test_orders_of_signals_their_waits_and_timeouts_are_all_explored(waiters, signals):
+    """Runs that wait for one signal, each from its own minute on and for a minute, in every order of what meets."""
+
+    def scenario(sim):
+        def waits(number, conflict):
+            @durable_function(f"waits-{number}", retries=0)
+            async def body(ctx):
+                found = await ctx.step.wait_for_signal("w", signal="s", timeout="1m", on_conflict=conflict)
+                return found is not None
+
+            return body
+
+        for minute in range(3):
+            for number, (conflict, begins) in enumerate(waiters):
+                if begins == minute:
+                    sim.start(waits(number, conflict))
+            if minute in signals:
+                sim.signal("s")
+            sim.advance("1m")
+        sim.advance("2m")
+        return tuple((run.function_id, str(run.status.value), run.result) for run in sim.runs)
+
+    def outcomes(search):
+        seen = set()
+
+        def execute(chooser):
+            sim = simulate(chooser)
+            try:
+                with sim:
+                    seen.add(scenario(sim))
+            except Pruned:
+                return Trial(sim, None, pruned=True)
+            return Trial(sim, None)
+
+        report = Report("every", 1)
+        Explorer(execute, search, report, max_schedules=MOST).run()
+        return seen, report.complete
+
+    everything, complete = outcomes(Every(reduce=False))
+    assume(complete)
+    assert outcomes(Every()) == (everything, True)

@@ -134,6 +134,7 @@ class Answers:
         self.engine.stage.reached(run, entry)
 
     def _signal_timeout(self, run: RunState, entry: Entry, signal: str) -> None:
+        self.world.touch(f"signal {signal}", "w")
         if self.listeners.signals.get(signal, (None, None))[1] is entry:
             del self.listeners.signals[signal]
         self.engine.save_stored(run, entry, (None, None))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import chance, wire
 from .answers import Answers
-from .commands import EXECUTED, TIMER_OP, Asked, Command, Raised, Returned
+from .commands import EXECUTED, SIGNAL, TIMER_OP, Asked, Command, Raised, Returned
 from .errors import (
     DurableError,
     LimitError,
@@ -99,7 +99,7 @@ class Engine:
         """Make the next invocation of the body due."""
         run.planning = False
         world = self.world
-        calm = world.calm and run.spec.flow is None
+        calm = world.calm and run.spec.flow is None and not self.stage.befalls
         if self.current is run and calm and not world.alive and not world.floating:
             # Nothing else can happen before it, so it is no choice, and needs no happening of its own.
             self._follows = True
@@ -451,6 +451,11 @@ class Engine:
         run.ended_at = self.world.now
         for happening in list(run.due):
             self.world.call_off(happening)
+        if self.world.footprint is not None:
+            for entry in run.pending.values():
+                if entry.op == SIGNAL:
+                    # Others may wait for it now.
+                    self.world.touch(f"signal {entry.command.signal}", "w")
         self.answers.listeners.remove_run(run)
         run.pending.clear()
         if run.live is not None:
@@ -474,6 +479,8 @@ class Engine:
     def redeliver(self, run: RunState, entry: Entry) -> None:
         """Deliver the request of a recorded step once more: the body is entered, and what it asks for is known."""
         entry.visible = entry.order
+        self.world.touch(run.key, "w")
+        self.world.touch("step bodies", "r")
         run.invocations += 1
         self.fact(run, "request", entry.key, {"attempt": 0, "again": True})
         run.spec.host.invoke(run, entry)
