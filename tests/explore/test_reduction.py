@@ -258,21 +258,19 @@ def test_orders_of_signals_their_waits_and_timeouts_are_all_explored(waiters, si
 
     def scenario(sim):
         def waits(number, conflict):
-            @durable_function(f"waits-{number}", retries=0)
+            @durable_function(f"waits-{number}", trigger=f"begin-{number}", retries=0)
             async def body(ctx):
                 found = await ctx.step.wait_for_signal("w", signal="s", timeout="1m", on_conflict=conflict)
                 return found is not None
 
             return body
 
-        for minute in range(3):
-            for number, (conflict, begins) in enumerate(waiters):
-                if begins == minute:
-                    sim.start(waits(number, conflict))
-            if minute in signals:
-                sim.signal("s")
-            sim.advance("1m")
-        sim.advance("2m")
+        for number, (conflict, begins) in enumerate(waiters):
+            sim.register(waits(number, conflict))
+            sim.send(f"begin-{number}", at=f"{begins}m")
+        for minute in signals:
+            sim.signal("s", at=f"{minute}m")
+        sim.advance("5m")
         return tuple((run.function_id, str(run.status.value), run.result) for run in sim.runs)
 
     def outcomes(search):
