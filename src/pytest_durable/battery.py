@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
+from . import events
 from ._core import wire
 from ._core.choices import First
 from ._core.commands import TIMER_OP, Raised, Returned
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ._core.results import Result
     from ._core.runs import Entry, RunState
     from .run import Run
+    from .simulation import Simulation
 
 
 MOST_PREFIXES = 300
@@ -65,8 +67,46 @@ def replay_determinism(subject: Subject) -> Verdict:
     finally:
         random.setstate(generator)
         simulation.ledger.muted = False
+    wrong = _in_place(subject, run)
+    if wrong:
+        verdict.violations.append(wrong)
+        return verdict
     verdict.proved = f"{prefixes} prefixes of the memo, each entered twice with another clock and other chance"
     return verdict
+
+
+def _in_place(subject: Subject, run: Run) -> str:
+    """How a run that goes on in place ends otherwise, with the same results of steps; "" if it does not."""
+    if run.error is not None or run.ended_at is None:
+        return ""
+    with simulate(First(), replay="checkpoint") as other:
+        again = _with_results_of(subject, run, other)
+    state, there = run._state, again._state  # noqa: SLF001 - checks look into the run
+    if there.failure is None and (state.result is None or there.result is None or run.result == again.result):
+        return ""
+    ended = f"it returns {again.result!r}" if there.failure is None else f"it fails with {there.failure}"
+    return (
+        f"entered anew behind every step the body returns {run.result!r}, and where it goes on in place {ended}: the "
+        "outcome lives in a variable that a handler changes, which is lost whenever the body is entered anew. Let the "
+        "step return what it computes, and use what it returns"
+    )
+
+
+def _with_results_of(subject: Subject, run: Run, simulation: Simulation) -> Run:
+    """Run the function once more, with the recorded results of a run in place of those of its steps."""
+    recorded = {entry.key: entry for entry in run._state.stack}  # noqa: SLF001 - checks look into the run
+    stage = simulation._stage  # noqa: SLF001 - the check puts recorded results in place of steps
+    attempt = stage.attempt
+
+    def remembered(state: RunState, entry: Entry) -> Result:
+        known = recorded.get(entry.key)
+        result = attempt(state, entry)
+        if known is not None and known.done and known.failure is None and state.spec.id == run.function_id:
+            result.payload, result.kind = wire.load(known.stored), VALUE
+        return result
+
+    stage.attempt = remembered  # type: ignore[method-assign, assignment]  # as above
+    return subject.go(simulation)
 
 
 def _difference(run: Run, limit: int, answer: Any, asked: int) -> str:
@@ -134,19 +174,19 @@ def step_limits(subject: Subject) -> Verdict:
 
 
 def json_fidelity(subject: Subject) -> Verdict:
-    """What steps and the function return is the same behind its way over JSON."""
+    """What steps and functions return, send and invoke with is the same behind its way over JSON."""
     verdict = Verdict("json_fidelity")
     seen: dict[str, str] = {}
     count = 0
 
-    def look(who: str, value: Any) -> None:
+    def look(who: str, value: Any, verb: str = "returns") -> None:
         nonlocal count
         count += 1
         found = changed(value, "")
         if found and who not in seen:
-            seen[who] = f"{who} returns {found}"
+            seen[who] = f"{who} {verb} {found}"
 
-    with simulate(First()) as simulation:
+    with simulate(First()) as simulation, events.watching(lambda who, data: look(who, data, "sends")):
         stage = simulation._stage  # noqa: SLF001 - the check looks at results before they cross the wire
         attempt = stage.attempt
 
@@ -212,21 +252,9 @@ def id_stability(subject: Subject) -> Verdict:
     """At another time, in another run and with the same results of steps, the body asks for steps of the same ids."""
     verdict = Verdict("id_stability")
     simulation, run = subject.baseline
-    recorded = {entry.key: entry for entry in run._state.stack}  # noqa: SLF001 - checks look into the run
     later = as_datetime(simulation.world.now + 40 * DAY + HOUR + SECOND)
     with simulate(First(), start=later, seed=12345) as other:
-        stage = other._stage  # noqa: SLF001 - the check puts recorded results in place of steps
-        attempt = stage.attempt
-
-        def remembered(state: RunState, entry: Entry) -> Result:
-            known = recorded.get(entry.key)
-            result = attempt(state, entry)
-            if known is not None and known.done and known.failure is None and state.spec.id == run.function_id:
-                result.payload, result.kind = wire.load(known.stored), VALUE
-            return result
-
-        stage.attempt = remembered  # type: ignore[method-assign, assignment]
-        again = subject.go(other)
+        again = _with_results_of(subject, run, other)
     had, has = list(run._state.entries), list(again._state.entries)  # noqa: SLF001 - as above
     position = next((i for i, (one, two) in enumerate(zip(had, has, strict=False)) if one != two), None)
     if position is not None:

@@ -227,5 +227,7 @@ def duplicate_delivery(subject: Subject) -> Verdict:
         if told not in verdict.violations:
             verdict.violations.append(told)
     verdict.proved = "; ".join([*parts, f"{delivered} times a request was delivered again, at once and late"])
-    verdict.not_reached = verdict.not_reached or (f"{left} other requests, as the run has many" if left else "")
+    if left:
+        missed = [verdict.not_reached, f"{left} other requests of a long run"]
+        verdict.not_reached = "; ".join(filter(None, missed))
     return verdict

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ._core import wire
 from ._core.errors import LimitError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ._core.bus import BusEvent, Outcome
 
@@ -134,7 +135,27 @@ def outgoing(event: object, who: str, limit: int) -> dict[str, Any]:
     return {"name": name, "data": data, "id": getattr(event, "id", "") or "", "ts": ts}
 
 
+SENDERS = ("step ", "client.send")
+"""How the senders of events begin that are no tests."""
+
+watchers: list[Callable[[str, Any], None]] = []
+"""Who looks at the data of events before it crosses the wire, for checks; empty in ordinary runs."""
+
+
+@contextmanager
+def watching(watcher: Callable[[str, Any], None]) -> Iterator[None]:
+    """Tell a watcher of the data of each event that a step or a function sends: who sends it, and the data."""
+    watchers.append(watcher)
+    try:
+        yield
+    finally:
+        watchers.remove(watcher)
+
+
 def _sent(data: dict[str, Any], name: str, who: str, limit: int) -> dict[str, Any]:
+    for watcher in watchers:
+        if who.startswith(SENDERS):
+            watcher(who, data)
     stored, size = wire.store(data, f"{who}: the data of event {name!r}")
     if size > limit:
         msg = f"{who}: the data of event {name!r} is {size:,} bytes of JSON; {limit:,} are allowed"

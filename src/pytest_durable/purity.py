@@ -133,6 +133,9 @@ class Watch:
             self.saw("chance", f"os.{name}", frame)
         elif name in {"getenv", "putenv"} or (module in {"posix", "nt"} and name in MACHINE):
             self.saw("environment", f"os.{name}", frame)
+        elif name == "hash" and module == "builtins":
+            # That of text differs from process to process; of what it is asked cannot be seen here.
+            self.saw("chance", "hash", frame, named=True)
         elif module in {"_io", "io", "posix", "nt"} and name in FILES:
             self.saw("file", name, frame)
         elif module in {"_socket", "socket"} or type(owner).__module__ in {"_socket", "socket"}:

@@ -28,7 +28,11 @@ SEEDLESS = (bool, int, float, complex)
 
 PLAIN = (str, bytes, bool, int, float, type(None), list, tuple, dict)
 MAKES_SETS = "make_set_in_another_order"
+TURNS_SETS = "turn_set_the_other_way_round"
 
+
+MOST_HELPERS = 50
+"""How many functions that a body calls are rebuilt with it."""
 
 SETS = (
     ", as they are in a process with another hash seed; sort the set, or drop doubles with dict.fromkeys, which keeps "
@@ -96,12 +100,24 @@ for _other, _base in ((OtherSet, set), (OtherFrozenSet, frozenset)):
         setattr(_other, _name, _wrapping(_base, _name))
 
 
+def turned(value: Any) -> Any:
+    """A set the other way round; anything else as it is."""
+    return OtherSet(value) if type(value) is set else value
+
+
 class _Braces(ast.NodeTransformer):
     """Sets in braces become calls."""
 
     def visit_Set(self, node: ast.Set) -> ast.AST:
         self.generic_visit(node)
         return self._call(node, ast.List(node.elts, ast.Load()))
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        # The keys of a dict give a set where they are taken apart or put together.
+        self.generic_visit(node)
+        if isinstance(node.op, (ast.Sub, ast.BitAnd, ast.BitOr, ast.BitXor)):
+            return ast.copy_location(ast.Call(ast.Name(TURNS_SETS, ast.Load()), [node], []), node)
+        return node
 
     def visit_SetComp(self, node: ast.SetComp) -> ast.AST:
         self.generic_visit(node)
@@ -153,16 +169,37 @@ def other_order(host: Any) -> Iterator[bool]:
         yield False
         return
     names = body.__globals__
-    given = {"set": OtherSet, "frozenset": OtherFrozenSet, MAKES_SETS: OtherSet}
+    given = {"set": OtherSet, "frozenset": OtherFrozenSet, MAKES_SETS: OtherSet, TURNS_SETS: turned}
     added = [name for name in given if name not in names]
+    helpers = _helpers(body)
     names.update({name: given[name] for name in added})
+    names.update({name: rebuilt(helper) for name, helper in helpers.items()})
     host.body = rebuilt(body)
     try:
         yield True
     finally:
         host.body = body
+        names.update(helpers)
         for name in added:
             del names[name]
+
+
+def _helpers(body: FunctionType) -> dict[str, FunctionType]:
+    """The functions of its own module that a body calls by name, and those that these call."""
+    names = body.__globals__
+    found: dict[str, FunctionType] = {}
+    queue: list[CodeType] = [body.__code__]
+    while queue:
+        code = queue.pop()
+        queue += [const for const in code.co_consts if isinstance(const, CodeType)]
+        for name in code.co_names:
+            helper = names.get(name)
+            if name in found or len(found) >= MOST_HELPERS or not isinstance(helper, FunctionType):
+                continue
+            if helper.__globals__ is names:
+                found[name] = helper
+                queue.append(helper.__code__)
+    return found
 
 
 def asks(answer: Any) -> list[tuple[str, str]]:

@@ -504,3 +504,101 @@ class TestCases:
 def test_the_async_case_was_awaited():
     """Behind the case above."""
     assert SEEN == ["async"]
+
+
+def kept():
+    """What a helper of the body keeps."""
+    return {"a", "b"}
+
+
+def test_a_result_that_lives_in_a_variable_is_found():
+    """What a handler puts into a variable of the body is lost when the body is entered anew."""
+
+    @durable_function("f")
+    async def f(ctx):
+        total = []
+        await ctx.step.run("a", lambda: total.append(3))
+        await ctx.step.run("b", lambda: total.append(4))
+        return sum(total)
+
+    text = violations_of("replay_determinism", f)
+    assert "entered anew behind every step the body returns 0, and where it goes on in place it returns 7" in text
+
+
+def test_values_that_a_step_mints_are_no_difference():
+    """Steps may return something else each time; the body that hands it on is deterministic."""
+    minted = iter(range(100))
+
+    @durable_function("f")
+    async def f(ctx):
+        return [await ctx.step.run("a", lambda: next(minted)), await ctx.step.run("b", lambda: next(minted))]
+
+    assert "prefixes of the memo" in verdict_of("replay_determinism", f)
+
+
+async def of_keys(ctx):
+    """Steps in the order of a set that keys give."""
+    for name in {"a": 1, "b": 2, "c": 3}.keys() - {"c"}:
+        await ctx.step.run(name, lambda: 1)
+
+
+async def of_operations(ctx):
+    """Steps in the order of what two sets have in common."""
+    await ctx.step.run("-".join(set("abc") & set("ab")), lambda: 1)
+
+
+async def of_a_helper(ctx):
+    """Steps in the order of a set that a helper makes."""
+    for name in kept():
+        await ctx.step.run(name, lambda: 1)
+
+
+@pytest.mark.parametrize("body", [of_keys, of_operations, of_a_helper], ids=lambda body: body.__name__)
+def test_steps_in_the_order_of_a_set_of_whatever_origin_are_found(body):
+    """Sets of dict keys, of set operations and of helpers of the same module are turned round, too."""
+    assert "sets in another order" in violations_of("replay_determinism", durable_function("f")(body))
+
+
+def test_hash_in_a_body_is_impure():
+    """What hash() gives for text differs from process to process."""
+
+    @durable_function("f")
+    async def f(ctx):
+        await ctx.step.run("even" if hash("ada") % 2 else "odd", lambda: 1)
+
+    assert "chance: hash at" in violations_of("impure_body", f)
+
+
+def test_what_steps_send_is_looked_at_too():
+    """The data of events and of invocations is compared with what is behind JSON."""
+
+    @durable_function("child")
+    async def child(ctx):
+        return 1
+
+    @durable_function("f")
+    async def f(ctx):
+        await ctx.step.send_event("send", Event("sent", {"seats": {1: "a"}}))
+        await ctx.step.invoke("call", function=child, data={"pair": (1, 2)})
+
+    text = violations_of("json_fidelity", f)
+    assert "step 'send' of f sends a dict with the key 1 (int) at seats" in text
+    assert "step 'call' of f sends a tuple at pair" in text
+
+
+@pytest.mark.parametrize("steps", [300, 1100])
+def test_a_long_run_is_checked_at_points_that_are_evenly_spread(steps):
+    """The checks of a run of many steps say how much they left out, and one beyond the limit is found in seconds."""
+
+    @durable_function("long")
+    async def long(ctx):
+        for number in range(steps):
+            await ctx.step.run(f"s{number}", lambda: None)
+
+    if steps == 300:
+        text = verdict_of("crash_anywhere", long)
+        assert "33 of 33 crash points survived (not reached: 568 other crash points of a long run" in text
+        assert "other requests" in verdict_of("duplicate_delivery", long)
+    else:
+        assert "the run fails anyway" in verdict_of("duplicate_delivery", long)
+        assert "is number 1001" in violations_of("step_limits", long)
