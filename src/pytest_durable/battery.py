@@ -130,7 +130,7 @@ def impure_body(subject: Subject) -> Verdict:
     verdict = Verdict("impure_body")
     with watching() as watch:
         try:
-            simulation, run = subject.run()
+            simulation, run = subject.run(replay="checkpoint" if subject.is_long else "always")
         except NonDeterminismError:
             simulation, run = None, None
     for use in _uses(watch, subject.allow):

@@ -319,6 +319,18 @@ class Explorer:
         return best
 
 
+def _check(max_schedules: object, max_seconds: object, faults: object) -> None:
+    if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
+        msg = f"max_schedules={max_schedules!r} is not a number from 1 on"
+        raise UsageError(msg)
+    if max_seconds is not None and not (isinstance(max_seconds, (int, float)) and max_seconds > 0):
+        msg = f"max_seconds={max_seconds!r} is not a number above 0"
+        raise UsageError(msg)
+    if isinstance(faults, str):
+        msg = f"faults={faults!r} is not a list; write faults=[{faults!r}]"
+        raise UsageError(msg)
+
+
 def explore(
     scenario: Callable[[Simulation], object],
     strategy: str | bool = "every",  # noqa: FBT001 - True is a strategy
@@ -353,15 +365,7 @@ def explore(
         UsageError: no such strategy or fault, or a budget that is no number from 1 on.
         ScheduleError: ``replay`` or an example does not fit the scenario.
     """
-    if not isinstance(max_schedules, int) or isinstance(max_schedules, bool) or max_schedules < 1:
-        msg = f"max_schedules={max_schedules!r} is not a number from 1 on"
-        raise UsageError(msg)
-    if max_seconds is not None and not (isinstance(max_seconds, (int, float)) and max_seconds > 0):
-        msg = f"max_seconds={max_seconds!r} is not a number above 0"
-        raise UsageError(msg)
-    if isinstance(faults, str):
-        msg = f"faults={faults!r} is not a list; write faults=[{faults!r}]"
-        raise UsageError(msg)
+    _check(max_schedules, max_seconds, faults)
     wanted = list(faults)
     settings = {"seed": seed, "faults": wanted, "max_faults": max_faults, **settings}
     allow = allowed(settings.get("allow", ()))

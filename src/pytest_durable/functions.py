@@ -190,9 +190,6 @@ def durable_function(
         UsageError: the configuration is not one that the server would accept; the message names the function.
     """
     flow = _checked(fn_id, locals())
-    if timeouts is not None and not isinstance(timeouts, Timeouts):
-        msg = f'function {fn_id!r}: timeouts={timeouts!r}; write timeouts=Timeouts(start="1h", finish="7d")'
-        raise UsageError(msg)
     limits = timeouts or Timeouts()
 
     def decorate(body: Callable[..., Any]) -> DurableFunction:
@@ -220,6 +217,10 @@ def durable_function(
 
 def _checked(fn_id: str, given: Mapping[str, Any]) -> Flow | None:
     """Check what can be checked without the body, as the server would; the flow control."""
+    timeouts = given["timeouts"]
+    if timeouts is not None and not isinstance(timeouts, Timeouts):
+        msg = f'function {fn_id!r}: timeouts={timeouts!r}; write timeouts=Timeouts(start="1h", finish="7d")'
+        raise UsageError(msg)
     _check_id(fn_id)
     _check_retries(fn_id, given["retries"], given["on_failure"])
     where = f"function {fn_id!r}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ._core.choices import First
+from ._core.errors import BoundReachedError, NonDeterminismError
 from .choosers import Labelled
 from .trials import Trial, simulate
 
@@ -88,6 +89,18 @@ class Subject:
         self.trial = Trial(simulation, None)
         self.effects = keyed(simulation)
         return simulation, run
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its run has so many steps that it takes long to enter the body anew behind each of them."""
+        try:
+            return len(self.baseline[1].steps) > LONG
+        except (NonDeterminismError, BoundReachedError):
+            return False
+
+
+LONG = 200
+"""From how many steps on a run is long."""
 
 
 def outcome(run: Run) -> tuple[str, str, tuple[str, ...], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import RUN, Raised
+from ._core.commands import RUN, SLEEP, Raised
 from ._core.errors import DurabilityError
 from ._core.runs import Entry, Failure, RunState
 from .simulation import Simulation
@@ -44,6 +44,7 @@ def replay(function: Any, history: History) -> None:
             steps = [step for together in before for step in together]
             inserted = _inserted(history, spec, simulation, lost)
             raise DurabilityError(_explain(history, steps, now, lost, inserted))
+        woken = None if isinstance(answer, Raised) else _behind_sleeps(history, spec, simulation)
     ended_badly = any(what in {"run.failed", "run.cancelled"} for _, what, _, _ in history.facts)
     if isinstance(answer, Raised) and not ended_badly:
         msg = (
@@ -51,6 +52,13 @@ def replay(function: Any, history: History) -> None:
             f"the {len(run.stack)} recorded steps of the run {history.run}"
         )
         raise DurabilityError(msg) from answer.error
+    if woken is not None and not ended_badly:
+        slept, error = woken
+        msg = (
+            f"today's {history.function} raises {type(error).__name__}: {error} as soon as the sleep '{slept}' of the "
+            f"run {history.run} is over, in which it is now"
+        )
+        raise DurabilityError(msg) from error
 
 
 def rebuilt(history: History, spec: Any, simulation: Simulation) -> tuple[RunState, list[list[tuple[str, str]]]]:
@@ -103,6 +111,20 @@ def _inserted(history: History, spec: Any, simulation: Simulation, lost: tuple[s
             return []
         inserted += fresh
     return []
+
+
+def _behind_sleeps(history: History, spec: Any, simulation: Simulation) -> tuple[str, BaseException] | None:
+    """The sleep in which the run is, and what today's code raises behind it; None if there is neither."""
+    run, _ = rebuilt(history, spec, simulation)
+    asleep = [entry for entry in run.recalled.values() if entry.op == SLEEP and not entry.done]
+    for entry in asleep:
+        entry.stored = _stored(None)
+        run.record(entry, simulation.world.now)
+    if not asleep:
+        return None
+    with simulation.driving:
+        answer, _ = spec.host.probe(run, len(run.stack))
+    return (asleep[0].key, answer.error) if isinstance(answer, Raised) else None
 
 
 def _stored(output: Any) -> Any:

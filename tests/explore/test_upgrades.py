@@ -48,3 +48,37 @@ def test_a_step_of_another_name_in_the_same_place_is_said_to_be_renamed():
     text = explained("charge-card", "mail")
     assert "renamed to 'charge-card'" in text
     assert "put in" not in text
+
+
+def test_code_that_fails_as_soon_as_the_pending_sleep_is_over_is_told():
+    """The run sleeps, and today's code reads of a recorded result what it does not have, behind the sleep."""
+
+    def priced(read):
+        @durable_function("order")
+        async def body(ctx):
+            price = await ctx.step.run("price", lambda: {"cents": 1})
+            await ctx.step.sleep("cool-down", "30d")
+            return await ctx.step.run("charge", lambda: price[read]) if read == "cents" else price[read]
+
+        return body
+
+    with Simulation() as sim:
+        run = sim.start(priced("cents"))
+        sim.advance("1d")
+    checks.replay(priced("cents"), run.history)
+    with pytest.raises(DurabilityError, match="raises KeyError: 'cur' as soon as the sleep 'cool-down' of the run"):
+        checks.replay(priced("cur"), run.history)
+
+
+def test_an_error_behind_a_wait_is_the_business_of_the_code():
+    """A run that waits for an event is not taken to have waited in vain: its timeout may well be an error."""
+
+    @durable_function("asks")
+    async def asks(ctx):
+        if await ctx.step.wait_for_event("w", event="ok", timeout="7d") is None:
+            raise TimeoutError
+
+    with Simulation() as sim:
+        run = sim.start(asks)
+        sim.advance("1d")
+    checks.replay(asks, run.history)

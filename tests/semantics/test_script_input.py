@@ -299,8 +299,8 @@ def test_a_long_search_samples_at_last():
 
 def test_a_search_ends_with_its_time():
     """``max_seconds`` is real time; the report names the bound."""
-    report = explore(orders, max_seconds=-1.0)
-    assert (report.schedules, report.stopped) == (0, "max_seconds=-1.0")
+    report = explore(orders, max_seconds=1e-9)
+    assert (report.schedules, report.stopped) == (0, "max_seconds=1e-09")
 
 
 def test_a_failure_is_lowered_to_the_option_next_to_the_default():

@@ -19,7 +19,7 @@ from .errors import (
 )
 from .happenings import LOG_OF_STEPS, TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
-from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits
+from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits, megabytes
 from .remote import Remote
 from .requests import Item
 from .results import CRASH, VALUE, Result
@@ -385,12 +385,12 @@ class Engine:
         where = f"step '{entry.key}' of {run.spec.id}"
         if size > self.limits.step_bytes:
             return StepSizeError(
-                f"{where} returned {size:,} bytes of JSON; a step may return {_megabytes(self.limits.step_bytes)}. "
+                f"{where} returned {size:,} bytes of JSON; a step may return {megabytes(self.limits.step_bytes)}. "
                 "Store the data elsewhere and return a reference to it"
             )
         return RunSizeError(
             f"with {where} the outputs of the run are {run.bytes:,} bytes of JSON; "
-            f"a run may hold {_megabytes(self.limits.run_bytes)}. Store the data elsewhere and return references"
+            f"a run may hold {megabytes(self.limits.run_bytes)}. Store the data elsewhere and return references"
         )
 
     def save_stored(self, run: RunState, entry: Entry, stored: Stored) -> None:
@@ -497,7 +497,3 @@ def is_retriable(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(is_retriable(one) for one in error.exceptions)
     return bool(getattr(error, "is_retriable", True))
-
-
-def _megabytes(size: int) -> str:
-    return f"{size // (1024 * 1024)} MB ({size:,} bytes)" if size >= 1024 * 1024 else f"{size:,} bytes"

@@ -45,3 +45,8 @@ class Limits:
     happenings_per_instant: int = 100_000
     happenings_per_drive: int = 2_000_000
     callbacks_per_invocation: int = 1_000_000
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes for people."""
+    return f"{size // (1024 * 1024)} MB ({size:,} bytes)" if size >= 1024 * 1024 else f"{size:,} bytes"
