@@ -130,7 +130,7 @@ def impure_body(subject: Subject) -> Verdict:
     verdict = Verdict("impure_body")
     with watching() as watch:
         try:
-            simulation, run = subject.run(replay="checkpoint" if subject.is_long else "always")
+            simulation, run = subject.run(replay=subject.replay)
         except NonDeterminismError:
             simulation, run = None, None
     for use in _uses(watch, subject.allow):
@@ -186,7 +186,10 @@ def json_fidelity(subject: Subject) -> Verdict:
         if found and who not in seen:
             seen[who] = f"{who} {verb} {found}"
 
-    with simulate(First()) as simulation, events.watching(lambda who, data: look(who, data, "sends")):
+    with (
+        simulate(First(), replay=subject.replay) as simulation,
+        events.watching(lambda who, data: look(who, data, "sends")),
+    ):
         stage = simulation._stage  # noqa: SLF001 - the check looks at results before they cross the wire
         attempt = stage.attempt
 
@@ -253,7 +256,7 @@ def id_stability(subject: Subject) -> Verdict:
     verdict = Verdict("id_stability")
     simulation, run = subject.baseline
     later = as_datetime(simulation.world.now + 40 * DAY + HOUR + SECOND)
-    with simulate(First(), start=later, seed=12345) as other:
+    with simulate(First(), start=later, seed=12345, replay=subject.replay) as other:
         again = _with_results_of(subject, run, other)
     had, has = list(run._state.entries), list(again._state.entries)  # noqa: SLF001 - as above
     position = next((i for i, (one, two) in enumerate(zip(had, has, strict=False)) if one != two), None)

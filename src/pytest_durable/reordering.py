@@ -1,7 +1,8 @@
 """Sets in another order: what a body would do in a process with another hash seed, without starting one.
 
-The sets that a body makes itself, by ``set(...)``, ``frozenset(...)`` or in braces, are replaced by sets that are
-iterated the other way round, unless all that they hold is numbers, whose order no seed changes.
+The sets that a body makes, by ``set(...)``, ``frozenset(...)``, in braces or from the keys of dicts, itself or in
+functions of its own module, are replaced by sets that are iterated in one order and in the opposite one, unless all
+that they hold is numbers, whose order no seed changes.
 """
 
 from __future__ import annotations
@@ -49,9 +50,12 @@ class _Kind(type):
         return isinstance(instance, cls.plain)
 
 
+_descending = [False]
+
+
 def _other_way_round(elements: Iterator[Any]) -> Iterator[Any]:
     listed = list(elements)
-    return iter(listed if all(map(_is_seedless, listed)) else listed[::-1])
+    return iter(listed if all(map(_is_seedless, listed)) else sorted(listed, key=repr, reverse=_descending[0]))
 
 
 def _is_seedless(value: object) -> bool:
@@ -243,9 +247,18 @@ def order_of_sets(simulation: Simulation, state: RunState, limit: int) -> str:
         with simulation.driving:  # bodies run as they do in a drive
             return asks(host.probe(state, limit)[0])
 
-    with other_order(host) as possible:
-        other = probe() if possible else []
-    if not possible or not other or other == probe() or probe() != (usual := probe()):
+    usual = probe()
+    other: list[tuple[str, str]] = []
+    for descending in (False, True):
+        # Of two opposite orders one at least is not the usual one.
+        _descending[0] = descending
+        with other_order(host) as possible:
+            other = probe() if possible else []
+        if other and other != usual:
+            break
+    else:
+        return ""
+    if probe() != usual:
         return ""
     if other[0][0] == "":
         return f"with its sets in another order{SETS}: {other[0][1]}"

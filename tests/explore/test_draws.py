@@ -27,10 +27,10 @@ def test_a_fault_is_one_of_the_table(fault):
 
 @pytest.mark.parametrize("kind", [OtherSet, OtherFrozenSet])
 def test_a_set_in_another_order_is_a_set(kind):
-    """Its elements come the other way round, and it is equal to what it stands for; so are sets that are made of it."""
+    """Its elements come in an order of their own, and it is equal to what it stands for; so are sets made of it."""
     plain = kind.plain(["a", "b", "c"])
     other = kind(plain)
-    assert list(other) == list(kind.plain.__iter__(other))[::-1]
+    assert list(other) == ["a", "b", "c"]
     assert other == plain
     assert isinstance(plain, kind)
     assert type(other - {"b"}) is kind
