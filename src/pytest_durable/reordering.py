@@ -166,7 +166,7 @@ def _code_named(code: CodeType, name: str) -> CodeType:
 
 
 @contextmanager
-def other_order(host: Any) -> Iterator[bool]:
+def other_order(host: Any, *, descending: bool) -> Iterator[bool]:
     """While it lasts, the body of a host makes sets in another order; False if it is no plain function."""
     body = getattr(host, "body", None)
     if not isinstance(body, FunctionType):
@@ -179,9 +179,11 @@ def other_order(host: Any) -> Iterator[bool]:
     names.update({name: given[name] for name in added})
     names.update({name: rebuilt(helper) for name, helper in helpers.items()})
     host.body = rebuilt(body)
+    _descending[0] = descending
     try:
         yield True
     finally:
+        _descending[0] = False
         host.body = body
         names.update(helpers)
         for name in added:
@@ -251,8 +253,7 @@ def order_of_sets(simulation: Simulation, state: RunState, limit: int) -> str:
     other: list[tuple[str, str]] = []
     for descending in (False, True):
         # Of two opposite orders one at least is not the usual one.
-        _descending[0] = descending
-        with other_order(host) as possible:
+        with other_order(host, descending=descending) as possible:
             other = probe() if possible else []
         if other and other != usual:
             break
