@@ -118,3 +118,31 @@ def test_what_a_stuck_child_waits_for_is_told():
     words = r"'call' waits .* end of child \(child \(\w+\): 'ask' waits .* \(.*: 'approval' waits .*'approved'\)\)"
     with Simulation() as sim, pytest.raises(Exception, match=words):
         sim.run(parent)
+
+
+MISPLACED = {
+    "result": lambda ctx: ctx.step.run("s", object),
+    "sleep": lambda ctx: ctx.step.sleep("s", "400d"),
+    "timeout": lambda ctx: ctx.step.wait_for_event("s", event="e", timeout="400d"),
+    "function": lambda ctx: ctx.step.invoke_by_id("s", function_id="nowhere"),
+    "model": lambda ctx: ctx.step.ai.infer("s", adapter=None, body={}),
+    "size": lambda ctx: ctx.step.run("s", lambda: "x" * 5_000_000),
+}
+
+
+@pytest.mark.parametrize("name", MISPLACED)
+def test_an_error_that_is_found_later_says_where_the_step_stands(name):
+    """What is only seen behind the step has a note with the author's file and line, and no path in its message."""
+
+    @durable_function("f")
+    async def f(ctx):
+        await MISPLACED[name](ctx)
+
+    with Simulation() as sim:
+        run = sim.start(f)
+        with pytest.raises(RunFailed) as caught:
+            run.wait()
+    (note,) = caught.value.__cause__.__notes__
+    assert note.startswith("step 's' stands at ")
+    assert "test_swallowed_mistakes.py:" in note
+    assert ".py" not in run.history.to_json()

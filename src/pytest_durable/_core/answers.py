@@ -157,7 +157,7 @@ class Answers:
                 f"{known}. Register it with durable.register(...), or say what it returns with "
                 f"durable.step({entry.id!r}).returns(...)"
             )
-            self.engine.fail(run, self.engine.failure_of(error))
+            self.engine.fail(run, self.engine.failure_of(entry.placed(error)))
             return
         event = self._invoked(run, entry, invoke, spec.id)
 
@@ -241,7 +241,7 @@ class Answers:
             f"it may last {duration_text(self.engine.limits.sleep)} at the most. "
             f"The server refuses it, too: {self._SHORTER[what]}"
         )
-        self.engine.fail(run, self.engine.failure_of(error))
+        self.engine.fail(run, self.engine.failure_of(entry.placed(error)))
         return True
 
     _HOW: ClassVar[dict[str, Callable[[Answers, RunState, Entry], None]]] = {

@@ -338,6 +338,7 @@ class Engine:
         failure = self.failure_of(error)
         self.fact(run, "attempt.failed", entry.key, {"attempt": item.attempt, "error": failure.wire()})
         if isinstance(error, (UsageError, LimitError)):
+            entry.placed(error)
             self.fail(run, failure)
         elif not final:
             run.pending[entry.key] = entry
@@ -374,7 +375,7 @@ class Engine:
             if size > limits.step_bytes or run.bytes > limits.run_bytes:
                 raise self._too_large(run, entry, size)
         except (UsageError, LimitError) as error:
-            self.fail(run, self.failure_of(error))
+            self.fail(run, self.failure_of(entry.placed(error)))
             return
         if not entry.done and run.ended_at is None:
             entry.stored = stored
@@ -401,7 +402,7 @@ class Engine:
             # What a step returned was counted when it crossed the wire; what came from outside is counted here.
             run.bytes += wire.size(stored)
             if run.bytes > self.limits.run_bytes:
-                self.fail(run, self.failure_of(self._too_large(run, entry, 0)))
+                self.fail(run, self.failure_of(entry.placed(self._too_large(run, entry, 0))))
                 return
         entry.stored = stored
         self.fact(run, "step.completed", entry.key, entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from types import CodeType, MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from . import chance
 from .errors import InvokeTimeoutError, NonRetriableStepError, SignalConflictError, StepError
@@ -174,6 +174,7 @@ class Failure:
         return f"{self.name}: {self.message}" if self.message else self.name
 
 
+E = TypeVar("E", bound=BaseException)
 Source = tuple[CodeType, int]
 """Where the author wrote a call: the code and the line."""
 
@@ -247,6 +248,13 @@ class Entry:
         self.failure: Failure | None = None
         self.started_at: int | None = None
         self.ended_at: int | None = None
+
+    def placed(self, error: E) -> E:
+        """An error that is about the step, with a note of where the author wrote it. Messages name no files."""
+        if self.source is not None:
+            code, line = self.source
+            error.add_note(f"step '{self.key}' stands at {code.co_filename}:{line}")
+        return error
 
     def told(self, what: str) -> dict[str, Any]:
         """The rest of a fact of this step: of its being asked for, or of its result."""
