@@ -59,6 +59,7 @@ def check_durable(
         DurabilityError: one error that lists every violation, each with the schedule that shows it.
         UsageError: there is no check of that name.
     """
+    __tracebackhide__ = True
     subject = Subject(function, event, setup, allow)
     verdicts = []
     for name in _chosen(only, skip):
@@ -73,6 +74,7 @@ def check_durable(
 
 
 def _raise(function: Any, verdicts: list[Verdict]) -> None:
+    __tracebackhide__ = True
     violations = list(dict.fromkeys(str(verdict) for verdict in verdicts if verdict.violations))
     if violations:
         name = getattr(function, "id", function)

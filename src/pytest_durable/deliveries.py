@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._core.choices import First
 from ._core.commands import WAIT
 from ._core.errors import BoundReachedError, LimitError, NonDeterminismError
 from ._core.instants import as_datetime
@@ -165,7 +166,7 @@ def _at_moments(subject: Subject, baseline: Run, verdict: Verdict) -> str:
 
 def _with_event(subject: Subject, event: Event, moment: int) -> str:
     try:
-        with Simulation() as simulation:
+        with simulate(First()) as simulation:
             simulation.send(event, at=as_datetime(max(moment, simulation.world.now)))
             run = subject.go(simulation)
             if run.error is not None and isinstance(run.error.exception, LimitError):
@@ -195,7 +196,7 @@ def duplicate_delivery(subject: Subject) -> Verdict:
     if trigger is None or trigger.startswith("inngest/"):
         verdict.not_reached = "the function has no event as its trigger"
     else:
-        with Simulation() as twice:
+        with simulate(First()) as twice:
             if subject.setup is not None:
                 subject.setup(twice)
             twice.register(subject.function)

@@ -237,6 +237,7 @@ class Run:
             RunCancelled: it was cancelled.
             RunStuck: nothing can wake it; raised at once, with what it waits for.
         """
+        __tracebackhide__ = True
         state, simulation = self._state, self._simulation
         known, since = len(state.noted), simulation.ticks
 

@@ -335,6 +335,7 @@ class Simulation(Posting):
 
     def run(self, function: Any, event: Event | Mapping[str, Any] | Sequence[Event] | None = None) -> Any:
         """``start(...).wait()``: the result of the run."""
+        __tracebackhide__ = True
         return self.start(function, event).wait()
 
     def _run(self, state: RunState) -> Run:
