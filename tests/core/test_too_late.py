@@ -336,3 +336,10 @@ def test_a_fault_narrowed_to_an_event_leaves_others_alone():
         sim.settle()
         assert [str(event.outcome) for event in sim.events if event.name == "kept"] == ["nobody listened"]
         assert ["lost" in str(event.outcome) for event in sim.events if event.name == "lost"] == [True]
+
+
+def test_a_step_whose_place_is_unknown_adds_no_note():
+    """A step of an SDK may have no source; its error stays as it is."""
+    error = ValueError("x")
+    assert Entry("a", "a", 0, RUN, None).placed(error) is error
+    assert not hasattr(error, "__notes__")

@@ -101,3 +101,28 @@ def test_an_order_that_nobody_looks_at_is_left_out():
 
     report = explore(scenario)
     assert (report.complete, report.schedules, report.failures) == (True, 1, [])
+
+
+def test_a_run_that_is_cancelled_lets_go_of_its_signal():
+    """Whether another run finds the signal taken depends on what comes first, and both are explored."""
+
+    def waits(name):
+        @durable_function(name, trigger=f"begin-{name}", retries=0)
+        async def body(ctx):
+            await ctx.step.wait_for_signal("w", signal="s", timeout="1h", on_conflict="fail")
+
+        return body
+
+    ends = set()
+
+    def scenario(sim):
+        sim.register(waits("late"))
+        first = sim.start(waits("first"))
+        sim.advance("1m")
+        sim.send("begin-late")
+        sim.cancel(first)
+        sim.advance("2h")
+        ends.add(str(sim.runs[1].status.value))
+
+    assert explore(scenario).complete
+    assert ends == {"completed", "failed"}

@@ -109,18 +109,16 @@ class Engine:
     # -- a request and its answer -------------------------------------------------------------------------------------
 
     def _request(self, item: Item) -> None:
-        run, world = item.run, self.world
+        run = item.run
         watched = self.stage.befalls
         try:
             while True:
                 self._serve(item, watched=watched)
                 if not self._follows:
                     return
+                # Nothing has become due meanwhile: without faults nothing is added behind the record of a step.
                 self._follows = False
                 item = Item(run, None, len(run.stack))
-                if world.alive or world.floating:
-                    self.request_at(item, world.now, "go on")
-                    return
         finally:
             self.current = None
             self._follows = False
