@@ -49,14 +49,18 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report", f"--omit={KERNEL}", f"--fail-under={REST_FLOOR}")
 
 
+USERS = ("freezegun", "hypothesis", "inngest", "xdist")
+"""The extras that users install."""
+
+
 @nox.session(name="min", python=LOWEST)
 def minimum(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml allows of what users install."""
     extras = PROJECT["project"]["optional-dependencies"]
-    listed = [*PROJECT["project"]["dependencies"], *extras["freezegun"], *extras["hypothesis"], *extras["xdist"]]
+    listed = [*PROJECT["project"]["dependencies"], *(line for name in USERS for line in extras[name])]
     requirements = [Requirement(line) for line in listed]
     lowest = [str(requirement).replace(">=", "==") for requirement in requirements]
-    session.install(".", *lowest, "anyio", "coverage", "pytest-asyncio", "import-linter")
+    session.install(".", *lowest, "anyio", "coverage", "fastapi", "flask", "httpx", "pytest-asyncio", "import-linter")
     session.run("python", "-m", "pytest", *session.posargs)
 
 

@@ -8,18 +8,21 @@ And a local time that a change of clocks leaves out does not tick; one that come
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ._core.errors import UsageError
-from ._core.instants import SECOND, as_datetime, instant
+from ._core.instants import as_datetime, instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-MOST_SKIPPED = 10
-"""How many ticks in a row a change of clocks may leave out, until the schedule counts as one without another tick."""
+CHANGE = timedelta(hours=3)
+"""How far from a change of clocks a tick is looked for with care; more than any change."""
+
+MOST_LOOKED_AT = 1_000
+"""How many moments are looked at for one tick: each minute near a change of clocks, and some more."""
 
 YEARS = 5
 """How many years ahead the server looks for a tick."""
@@ -125,19 +128,30 @@ def ticks(text: str, who: str) -> Callable[[int], int | None]:
     plain = " ".join(",".join(map(str, listed)) or "*" for listed in lists)
 
     def after(now: int) -> int | None:
+        # croniter counts on the clock on the wall alone, and what is not on it, or twice, is seen here.
         local = as_datetime(now).astimezone(zone)
-        last = local.year + YEARS
-        for _ in range(MOST_SKIPPED):
+        changes = (local - CHANGE).utcoffset() != (local + CHANGE).utcoffset()
+        wall = local.replace(tzinfo=None)
+        moments = croniter(plain, wall - CHANGE if changes else wall)
+        found: list[int] = []
+        for _ in range(MOST_LOOKED_AT):
             try:
-                found: datetime = croniter(plain, local).get_next(datetime)
+                moment: datetime = moments.get_next(datetime)
             except CroniterBadDateError:
-                return None
-            if found.year > last:
-                return None
-            if found.minute in minutes and found.hour in hours:
-                tick = instant(found)
-                return tick if tick > now else tick + SECOND
-            local = found
-        return None
+                break
+            if moment.year > local.year + YEARS or (found and moment > wall + CHANGE):
+                break
+            found += [tick for tick in _instants(moment, zone) if tick > now]
+            if found and not changes:
+                break
+        return min(found, default=None)
 
     return after
+
+
+def _instants(moment: datetime, zone: ZoneInfo) -> Iterator[int]:
+    """When a clock on the wall of a zone shows a moment: once; never or twice where clocks are changed."""
+    told = [moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+    for at in dict.fromkeys(told):
+        if at.astimezone(zone).replace(tzinfo=None) == moment:
+            yield instant(at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from _pytest.logging import caplog_handler_key
@@ -122,9 +123,9 @@ class Turns:
         left = dict(item.stash._storage)  # noqa: SLF001 - as above
         state.teardown_exact(copy.copy(item))
         item.stash._storage = {**left, **item.stash._storage}  # noqa: SLF001 - as above
-        instance = item.instance
-        if instance is not None and getattr(item.obj, "__self__", None) is instance:
-            del item._instance  # noqa: SLF001 - each test has an instance of its class for itself, and so each schedule
+        if getattr(inspect.unwrap(item.obj), "__self__", None) is not None and item.cls is not None:
+            # Each test has an instance of its class for itself, and so has each schedule. Before 8.2 pytest keeps none.
+            vars(item).pop("_instance", None)
             item._obj = None  # noqa: SLF001 - as above
         if (log := item.stash.get(caplog_handler_key, None)) is not None:
             log.clear()
