@@ -164,8 +164,18 @@ class NativeHost:
                 invocation.phase = CLOSED
                 invocation.direct = False
                 run.live = body
+            elif body.result is None:
+                # Its blocks are left behind the step, as in an SDK, where the step is executed inside of them.
+                invocation.phase = CLOSED
+                events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+                run.open = body
             else:
                 self._leave(body)
+
+    def leave(self, run: RunState) -> None:
+        """Close the body that stands at a step of the request that is over; what it asked for has been begun."""
+        body, run.open = run.open, None
+        self._leave(body)
 
     def _stays(self, run: RunState, body: Body, target: Entry | None) -> bool:
         """Whether a body can be left suspended, to go on in place."""

@@ -120,6 +120,8 @@ class Engine:
                 self._follows = False
                 item = Item(run, None, len(run.stack))
         finally:
+            if run.open is not None:
+                run.spec.host.leave(run)
             self.current = None
             self._follows = False
 
@@ -150,6 +152,8 @@ class Engine:
             self._returned(item, answer.value) if lost is None else self._raised(item, Raised(lost))
         else:
             self.remote.take(item, answer, world.now)
+        if run.open is not None:
+            spec.host.leave(run)
         if watched:
             # What befalls now is no part of the request any more.
             self.current = None
@@ -483,6 +487,8 @@ class Engine:
         run.invocations += 1
         self.fact(run, "request", entry.key, {"attempt": 0, "again": True})
         run.spec.host.invoke(run, entry)
+        if run.open is not None:
+            run.spec.host.leave(run)
 
     # -- small things -------------------------------------------------------------------------------------------------
 

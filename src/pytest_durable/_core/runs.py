@@ -47,6 +47,10 @@ class Host(Protocol):
         """Let go of a body that is suspended in place."""
         ...
 
+    def leave(self, run: RunState) -> None:
+        """Close the body that ``run.open`` holds; asked only of a host that has put it there."""
+        ...
+
 
 Refusal = Callable[[dict[str, Any], int], "str | None"]
 """A condition on events: given the wire form and the milliseconds of now, None or why the event does not count."""
@@ -301,6 +305,7 @@ class RunState:
         "live",
         "logged",
         "noted",
+        "open",
         "parent",
         "pending",
         "planning",
@@ -352,6 +357,8 @@ class RunState:
         self.ticket: Any = None
         """What flow control knows of the run, if its function has any."""
         self.live: Any = None
+        self.open: Any = None
+        """What the host has left standing at a step for as long as the request takes, and closes then."""
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
         self.planning = False
