@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT
+from ._core.commands import EXECUTED, INFER, INVOKE, RUN, SEND, SIGNAL, SLEEP, WAIT
 from ._core.errors import UsageError
 from .events import Event, Signal, event_or_none
-from .invocation import BODY, GROUP, LEAVING, Invocation, StepInterrupt
+from .invocation import BODY, CLOSED, GROUP, LEAVING, Invocation, StepInterrupt
 from .step import (
     NO_NAMES,
     UNSET,
@@ -54,6 +54,11 @@ class StepSync(Commands):
             command.race = mode == "race"
         invocation.calls.append(command)
         invocation.interrupted = True
+        stage = invocation.around.stage
+        if stage is not None and invocation.limit is None and not mode and command.op in EXECUTED:
+            # A handler may use what the blocks around the step hold, so it is called before they are left.
+            invocation.phase = CLOSED
+            stage.engine.perform(invocation.run, command)
         invocation.phase = LEAVING
         raise StepInterrupt(command)
 

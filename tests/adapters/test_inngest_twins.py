@@ -135,6 +135,28 @@ async def plain_result(ctx):
     return {"a": [1.5, True, None, "ü"], "b": 1}
 
 
+class Resource:
+    """Something that is open inside a block."""
+
+    is_open = False
+
+    def __enter__(self):
+        self.is_open = True
+        return self
+
+    def __exit__(self, *_):
+        self.is_open = False
+
+
+async def inside_blocks(ctx):
+    with Resource() as resource:
+        used = await ctx.step.run("use", lambda: resource.is_open)
+    try:
+        await ctx.step.run("broken", broken)
+    except (StepError, inngest.StepError):
+        return [used, await ctx.step.run("refund", lambda: error.message)]
+
+
 async def asks_a_model(ctx):
     openai = pytest.importorskip("inngest.experimental.ai.openai")
     adapter = openai.Adapter(auth_key="key", model="gpt")
@@ -146,8 +168,9 @@ async def invokes_by_id(ctx):
     return await ctx.step.invoke_by_id("call", app_id="elsewhere", function_id="fn", data={"n": 1}, timeout=DAY)
 
 
-BODIES = [asks_a_model, invokes_by_id, run_steps, with_arguments, sleeps, waits, sends, parallel, mixed_group,
-          failing_step, failing_body, uncaught_step, plain_result, two_chains, racing_chains, racing_kinds]  # fmt: skip
+BODIES = [inside_blocks, asks_a_model, invokes_by_id, run_steps, with_arguments, sleeps, waits, sends, parallel,
+          mixed_group, failing_step, failing_body, uncaught_step, plain_result, two_chains, racing_chains,
+          racing_kinds]  # fmt: skip
 
 
 def history(function):
@@ -219,8 +242,14 @@ def test_sync_twins_have_equal_histories():
         second, third = ctx.group.parallel((lambda: ctx.step.run("a", one), lambda: ctx.step.run("b", one)))
         event = ctx.step.wait_for_event("wait", event="twin/never", timeout=DAY)
         ids = ctx.step.send_event("send", inngest.Event(name="twin/sent"))
-        return [first, second, third, event, len(ids)]
+        with Resource() as resource:
+            used = ctx.step.run("use", lambda: resource.is_open)
+        try:
+            ctx.step.run("broken", broken)
+        except (StepError, inngest.StepError):
+            refunded = ctx.step.run("refund", lambda: error.message)
+        return [first, second, third, event, len(ids), used, refunded]
 
-    native = durable_function("sync", trigger="twin/go")(body)
-    served = client.create_function(fn_id="sync", trigger=inngest.TriggerEvent(event="twin/go"))(body)
+    native = durable_function("sync", trigger="twin/go", retries=0)(body)
+    served = client.create_function(fn_id="sync", trigger=inngest.TriggerEvent(event="twin/go"), retries=0)(body)
     assert history(native) == history(served)

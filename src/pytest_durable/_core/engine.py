@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from . import chance, wire
 from .answers import Answers
 from .commands import EXECUTED, SIGNAL, TIMER_OP, Asked, Command, Raised, Returned
 from .errors import (
-    DurableError,
     LimitError,
     NonDeterminismError,
     RetryAfterError,
@@ -17,6 +15,7 @@ from .errors import (
     StepSizeError,
     UsageError,
 )
+from .failing import failure_of, is_retriable
 from .happenings import LOG_OF_STEPS, TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits, megabytes
@@ -52,6 +51,7 @@ class Engine:
         self.surroundings: Any = None
         self.current: RunState | None = None
         self._follows = False
+        self._item: Item | None = None
         self.answers = Answers(self)
         self.remote = Remote(self)
         self._names: dict[str, int] = {}
@@ -113,15 +113,17 @@ class Engine:
         watched = self.stage.befalls
         try:
             while True:
-                self._serve(item, watched=watched)
-                if not self._follows:
+                try:
+                    self._serve(item, watched=watched)
+                finally:
+                    if run.open is not None:
+                        run.spec.host.leave(run)
+                if not self._follows or run.ended_at is not None:
                     return
                 # Nothing has become due meanwhile: without faults nothing is added behind the record of a step.
                 self._follows = False
                 item = Item(run, None, len(run.stack))
         finally:
-            if run.open is not None:
-                run.spec.host.leave(run)
             self.current = None
             self._follows = False
 
@@ -143,7 +145,11 @@ class Engine:
         self.current = run
         run.attempt = item.attempt
         answer = self._enter(item)
-        if isinstance(answer, Asked):
+        if item.answered:
+            # Of what the body raised while it was left, only a mistake counts: all else is raised again at its end.
+            if isinstance(answer, Raised) and isinstance(answer.error, (UsageError, NonDeterminismError)):
+                self._raised(item, answer)
+        elif isinstance(answer, Asked):
             self._asked(item, answer)
         elif isinstance(answer, Raised):
             self._raised(item, answer)
@@ -152,8 +158,6 @@ class Engine:
             self._returned(item, answer.value) if lost is None else self._raised(item, Raised(lost))
         else:
             self.remote.take(item, answer, world.now)
-        if run.open is not None:
-            spec.host.leave(run)
         if watched:
             # What befalls now is no part of the request any more.
             self.current = None
@@ -169,12 +173,21 @@ class Engine:
             run.invocations += 1
             who, attempt = target.key if target is not None else "", item.attempt
             run.noted.append((self.world.now, "request", who, {"attempt": attempt} if attempt else FIRST_ATTEMPT))
+            self._item = item
             answer = host.invoke(run, target)
+            self._item = None
         misuse = self.stage.misuse
         if misuse is not None:
             self.stage.misuse = None
             return Raised(misuse)
         return answer
+
+    def perform(self, run: RunState, command: Command) -> None:
+        """Begin a step that a sync body asks for while it stands in the blocks around it; it is left behind that."""
+        item = self._item
+        if item is not None and item.run is run and item.target is None and run.ended_at is None:
+            item.answered = True
+            self._asked(item, Asked([command]))
 
     def _asked(self, item: Item, answer: Asked) -> None:
         run, commands = item.run, answer.commands
@@ -351,19 +364,7 @@ class Engine:
         else:
             self.save_failure(run, entry, failure)
 
-    def failure_of(self, error: BaseException) -> Failure:
-        """An exception as a fact."""
-        name = getattr(error, "name", None) if isinstance(error, DurableError) else None
-        message = getattr(error, "message", None) if isinstance(error, DurableError) else None
-        kind = "step" if is_retriable(error) else "non_retriable"
-        stack = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else None
-        return Failure(
-            name if isinstance(name, str) else type(error).__name__,
-            message if isinstance(message, str) else str(error),
-            kind=kind,
-            stack=stack,
-            exception=error,
-        )
+    failure_of = staticmethod(failure_of)
 
     # -- a step is recorded -------------------------------------------------------------------------------------------
 
@@ -495,10 +496,3 @@ class Engine:
     def fact(self, run: RunState, what: str, step: str, rest: Any) -> None:
         """Add a fact to the history of a run."""
         run.noted.append((self.world.now, what, step, rest))
-
-
-def is_retriable(error: BaseException) -> bool:
-    """Whether to try again; a group of errors is, if all that it holds are."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_retriable(one) for one in error.exceptions)
-    return bool(getattr(error, "is_retriable", True))

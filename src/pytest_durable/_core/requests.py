@@ -63,9 +63,10 @@ class Item:
     Attributes:
         target: the planned step that it executes, or None to find out what comes next.
         retries: the step whose attempt, in a request without a target, it repeats.
+        answered: a sync body has asked for a step, which was begun while the body stood there.
     """
 
-    __slots__ = ("attempt", "number", "retries", "run", "target")
+    __slots__ = ("answered", "attempt", "number", "retries", "run", "target")
 
     def __init__(self, run: RunState, target: Entry | None, number: int) -> None:
         self.run = run
@@ -73,6 +74,7 @@ class Item:
         self.attempt = 0
         self.number = number
         self.retries: Entry | None = None
+        self.answered = False
 
     @property
     def gone(self) -> bool:

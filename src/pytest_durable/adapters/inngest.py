@@ -251,6 +251,9 @@ class InngestHost:
         if request is not None:
             request.close()
 
+    def leave(self, run: RunState) -> None:
+        """A request ends with its answer; nothing of it stands open."""
+
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Make a request that shows the first ``limit`` recorded steps and executes none, for a check.
 

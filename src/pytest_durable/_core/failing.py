@@ -1,0 +1,30 @@
+"""Exceptions as facts: what is kept of one, and whether it is worth another try."""
+
+from __future__ import annotations
+
+import traceback
+
+from .errors import DurableError
+from .runs import Failure
+
+
+def failure_of(error: BaseException) -> Failure:
+    """An exception as a fact."""
+    name = getattr(error, "name", None) if isinstance(error, DurableError) else None
+    message = getattr(error, "message", None) if isinstance(error, DurableError) else None
+    kind = "step" if is_retriable(error) else "non_retriable"
+    stack = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else None
+    return Failure(
+        name if isinstance(name, str) else type(error).__name__,
+        message if isinstance(message, str) else str(error),
+        kind=kind,
+        stack=stack,
+        exception=error,
+    )
+
+
+def is_retriable(error: BaseException) -> bool:
+    """Whether to try again; a group of errors is, if all that it holds are."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_retriable(one) for one in error.exceptions)
+    return bool(getattr(error, "is_retriable", True))
