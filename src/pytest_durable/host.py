@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core.commands import TIMER_OP, Answer, Asked, Command, Raised, Returned
 from ._core.errors import NonDeterminismError, UsageError
+from .escape import restore
 from .gathering import Member
 from .invocation import (
     BODY,
@@ -199,6 +200,8 @@ class NativeHost:
             return Raised(error)
         finally:
             invocation.phase = CLOSED
+            if invocation.ignored:
+                restore()
         if inspect.isawaitable(value):
             close_quietly(value)
             msg = f"the body of {run.spec.id} returned an awaitable; make it an async function, or await it inside"
@@ -448,6 +451,8 @@ class Body:
                 invocation.waiting.clear()
                 for command in invocation.calls:
                     command.future = None
+        if invocation.ignored:
+            restore()
         if self.result is None:
             close_quietly(self.coro)
             if invocation.ignored > PATIENCE:

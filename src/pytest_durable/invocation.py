@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
 from ._core.runs import NEVER, Entry
 from ._core.wire import load
+from .escape import escape
 from .places import HOME
 
 if TYPE_CHECKING:
@@ -182,7 +183,15 @@ class Invocation:
     def _doomed(self, error: BaseException) -> Doomed:
         self.doom = error
         self.direct = False
-        return Doomed(str(error))
+        doomed = Doomed(str(error))
+        self._lose_patience(doomed)
+        return doomed
+
+    def _lose_patience(self, error: BaseException) -> None:
+        """Get out of a body that catches what ends it, and asks for the next step again and again."""
+        self.ignored += 1
+        if self.ignored > PATIENCE:
+            escape(error)
 
     def misused(self, error: UsageError) -> UsageError:
         """A mistake of the author in the body: it ends the run, whatever the body catches. Returns the error."""
@@ -241,7 +250,9 @@ class Invocation:
         command = self.calls[-1]
         if not isinstance(sys.exc_info()[1], StepInterrupt):
             self.doom = UsageError(swallowed(self.run, command))
-        raise StepInterrupt(command)
+        interrupt = StepInterrupt(command)
+        self._lose_patience(interrupt)
+        raise interrupt
 
     def check_end(self, *, returned: bool) -> None:
         """Check, at the end of an invocation, that all steps of the earlier ones were asked for again.

@@ -1,7 +1,9 @@
 """Functions of the Inngest Python SDK at the edges: refused configurations, clients, limits, scripts and checks."""
 
 import asyncio
+import contextlib
 import datetime as dt
+import sys
 import threading
 import time
 
@@ -10,6 +12,7 @@ import pytest
 from pytest_durable import (
     DurabilityError,
     History,
+    Limits,
     NonRetriableError,
     RetryAfterError,
     RunFailed,
@@ -299,3 +302,48 @@ def test_a_thread_that_a_step_starts_is_refused(sync, mode):
     words = r"step 'work' of app-fn starts a thread .*test_inngest_edges\.py:\d+"
     with Simulation(replay=mode) as sim, pytest.raises(RunFailed, match=words):
         sim.run(function)
+
+
+@pytest.mark.parametrize("loop", ["while", "suppress"])
+@pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
+@pytest.mark.parametrize("native", [False, True], ids=["sdk", "native"])
+@pytest.mark.filterwarnings("ignore::pytest_durable.DurabilityWarning")
+def test_a_body_that_catches_everything_for_ever_is_left(native, sync, loop):
+    """A loop that swallows what ends it, and asks again and again, does not hang: the run fails, and says why."""
+
+    async def body(ctx):
+        while True:
+            if loop == "suppress":
+                with contextlib.suppress(BaseException):
+                    await ctx.step.run("a", lambda: 1)
+            else:
+                try:
+                    await ctx.step.run("a", lambda: 1)
+                except BaseException:  # noqa: BLE001 - as authors write it
+                    ctx.logger.info("again")
+
+    def body_sync(ctx):
+        while True:
+            if loop == "suppress":
+                with contextlib.suppress(BaseException):
+                    ctx.step.run("a", lambda: 1)
+            else:
+                try:
+                    ctx.step.run("a", lambda: 1)
+                except BaseException:  # noqa: BLE001 - as authors write it
+                    ctx.logger.info("again")
+
+    before = sys.gettrace()
+    chosen = body_sync if sync else body
+    client = inngest.Inngest(app_id="app", is_production=False)
+    trigger = inngest.TriggerEvent(event="go")
+    function = (
+        durable_function("fn", retries=0)(chosen)
+        if native
+        else client.create_function(fn_id="fn", trigger=trigger, retries=0)(chosen)
+    )
+    with Simulation(limits=Limits(steps=20)) as sim:
+        run = sim.start(function)
+        with pytest.raises(RunFailed, match=r"for ever; a bare|swallowed the interrupt|is number 21"):
+            run.wait()
+    assert sys.gettrace() is before

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 OPS = {"Sleep": SLEEP, "WaitForEvent": WAIT, "InvokeFunction": INVOKE, "AIGateway": INFER}
 """The operations that the wire tells from an execution of the author's code."""
 
+MOST_INTERRUPTS = 1_000
+"""How often a function may catch what is to end its request."""
+
+SWALLOWS = (
+    f"{{}} has caught what the SDK ends a request with {MOST_INTERRUPTS:,} times, in a loop, and asks for steps for "
+    "ever; a bare `except` or `except BaseException` around a step is the cause: catch Exception"
+)
+
 GROUP = "let them stand side by side in ctx.group.parallel((lambda: ctx.step.run(...), ...))"
 SIBLINGS = (
     "an error that leaves its branch of a group ends all of it; catch it inside the branch, in an async def that the "
@@ -103,7 +111,7 @@ def note_interrupts(current: contextvars.ContextVar[Request]) -> None:
         made(self, *args, **kwargs)
         request = current.get(None)
         if request is not None:
-            request.seen.interrupts += (self,)
+            request.interrupted(self)
 
     step_lib.ResponseInterrupt.__init__ = noted  # type: ignore[method-assign]  # the SDK offers no other way to it
 

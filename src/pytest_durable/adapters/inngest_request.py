@@ -21,14 +21,15 @@ from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
 from .._core.results import CRASH, VALUE, Result
 from .._core.runs import Failure
+from ..escape import escape, restore
 from ..handlers import StepLoop, in_words
 from ..host import watched, watchers
 from ..loop import VirtualLoop
 from .inngest_clock import InRequest
-from .inngest_findings import Seen, doubles, in_tasks, note_interrupts
+from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
 from .inngest_in_place import staying
 from .inngest_wire import in_sdk, key_of
-from .inngest_worker import Worker
+from .inngest_worker import Worker, ends_the_test
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -100,7 +101,7 @@ class Request:
     told: Report | None = None
     worker: Worker | None = None
     wakes = 0
-    endless = False
+    endless = ""
 
     def __init__(self, run: RunState, known: Callable[[object], object]) -> None:
         surroundings = run.surroundings
@@ -119,6 +120,14 @@ class Request:
         if self.world.footprint is not None:
             # The body is entered for a planned step too, and may look at what other steps do.
             self.world.touch("step bodies", "r")
+
+    def interrupted(self, interrupt: Any) -> None:
+        """Take note of what is to end the request; leave a function that catches that again and again."""
+        seen = self.seen
+        seen.interrupts += (interrupt,)
+        if len(seen.interrupts) > MOST_INTERRUPTS:
+            self.endless = SWALLOWS
+            escape(Lost())
 
     # -- the course of a request --------------------------------------------------------------------------------------
 
@@ -154,7 +163,7 @@ class Request:
         """The code of this sync request sleeps."""
         self.turns += 1
         if self.turns > TURNS_PER_REQUEST:
-            self.endless = True
+            self.endless = POLLS
             raise Lost
         if self.worker is None:
             self.clock.sleep(micros)
@@ -287,7 +296,8 @@ class Request:
         if self.lost is not None:
             return Reply([self.lost])
         if self.endless:
-            error = UsageError(POLLS.format(f"a request of {self.run.spec.id}"))
+            restore()
+            error = UsageError(self.endless.format(f"a request of {self.run.spec.id}"))
             return Reply(failure=self._failure(error), final=True)
         if isinstance(response, BaseException):
             message = "Your server returned HTTP 500 before the SDK responded."
@@ -485,10 +495,3 @@ class Request:
         """Block for a while."""
         if micros:
             self.block(micros)
-
-
-def ends_the_test(error: BaseException) -> bool:
-    """Whether an exception is meant for whoever runs the tests: an interrupt, an exit, an outcome of pytest."""
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return True
-    return any(kind.__module__ == "_pytest.outcomes" for kind in type(error).__mro__)

@@ -163,3 +163,10 @@ def _calls_it(function: FunctionType, values: list[Any]) -> bool:
     named = any("sleep" in code.co_names for code in codes)
     sleeping = (real_sleep, time.sleep, virtual_sleep)
     return any(any(value is one for one in sleeping) or (named and value is time) for value in values)
+
+
+def ends_the_test(error: BaseException) -> bool:
+    """Whether an exception is meant for whoever runs the tests: an interrupt, an exit, an outcome of pytest."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return True
+    return any(kind.__module__ == "_pytest.outcomes" for kind in type(error).__mro__)
