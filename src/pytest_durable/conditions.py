@@ -27,13 +27,20 @@ def compiled(text: str, where: str) -> Expression:
         raise ExpressionError(msg) from None
 
 
+def whole(event: dict[str, Any]) -> dict[str, Any]:
+    """An event as expressions see it: with a user, of whom no SDK tells any more."""
+    return event if "user" in event else {**event, "user": {}}
+
+
 def refusal(text: str, fn_id: str) -> Refusal:
     """A condition on one event: None if the expression is true for it, and otherwise why not."""
     expression = compiled(text, f"function {fn_id!r}")
 
     def refuses(event: dict[str, Any], now_ms: int) -> str | None:
         return (
-            None if expression.matches(event, now_ms=now_ms) else f"expression {expression.why(event, now_ms=now_ms)}"
+            None
+            if expression.matches(whole(event), now_ms=now_ms)
+            else f"expression {expression.why(whole(event), now_ms=now_ms)}"
         )
 
     return refuses
@@ -41,12 +48,12 @@ def refusal(text: str, fn_id: str) -> Refusal:
 
 def bound_refusal(text: str, where: str, first: dict[str, Any], now_ms: int) -> Refusal:
     """A condition on an event that arrives, with the run's own event bound now, as the server does."""
-    bound = compiled(text, where).bind(first, now_ms=now_ms)
+    bound = compiled(text, where).bind(whole(first), now_ms=now_ms)
 
     def refuses(event: dict[str, Any], now_ms: int) -> str | None:
-        if bound.matches({}, event, now_ms=now_ms):
+        if bound.matches({}, whole(event), now_ms=now_ms):
             return None
-        return f"expression {bound.why({}, event, now_ms=now_ms)}"
+        return f"expression {bound.why({}, whole(event), now_ms=now_ms)}"
 
     return refuses
 

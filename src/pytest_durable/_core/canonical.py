@@ -18,6 +18,10 @@ class NotJSONError(ValueError):
     """NaN or an infinity: Python writes them, and nobody else reads them."""
 
 
+BEYOND = (float("inf"), float("-inf"))
+"""What a number becomes that no double holds."""
+
+
 def canonical(value: object) -> Stored:
     """A value after its way to the server and back.
 
@@ -71,6 +75,8 @@ def _whole(text: str) -> int | float:
 def _double(text: str) -> int | float:
     """The number that a double of this text is written as: its shortest digits, with zeros behind them."""
     number = float(text)
+    if number in BEYOND:
+        _refuse(text)
     if not number.is_integer() or abs(number) >= PLAIN:
         return number
     if abs(number) <= EXACT:

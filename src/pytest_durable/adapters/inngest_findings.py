@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OPS = {"Sleep": SLEEP, "WaitForEvent": WAIT, "InvokeFunction": INVOKE, "AIGateway": INFER}
 """The operations that the wire tells from an execution of the author's code."""
 
-MOST_INTERRUPTS = 1_000
+MOST_INTERRUPTS = 10_000
 """How often a function may catch what is to end its request."""
 
 SWALLOWS = (
@@ -141,7 +141,11 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
                 "`except` or a `suppress` around the step has caught what the SDK ends a request with. The server "
                 "takes what was returned for the result of the run; catch Exception"
             )
-        elif target is not None and any(not entry.done for entry in request.run.pending.values()):
+        elif target is None or all(entry.done for entry in request.run.pending.values()):
+            return
+        elif seen.raised:
+            yield _caught(seen.raised[0])
+        else:
             yield (
                 f"the function returned in the request of step '{target.key}' alone, which knows no other step of its "
                 "group: the request was delivered again behind its step, and the result is that of a part of the "
@@ -149,12 +153,7 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
                 "a function of its own and invoke that"
             )
         return
-    for key in seen.raised:
-        yield (
-            f"step '{key}' raised NonRetriableError and the function caught it: such a step is not recorded, so it is "
-            "executed again in every request that follows. Raise another error in the step and catch StepError, or "
-            "return the error as a value"
-        )
+    yield from map(_caught, seen.raised)
     executed = [key for key in seen.executed if key not in told]
     seen.aside = tuple(key for key in seen.aside if key not in told)
     if executed and seen.aside:
@@ -165,6 +164,14 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
             f"'{next(iter(told), '')}' while it was leaving: in a `finally` block, an `except` or a context manager. "
             "It will be executed again; ask for steps behind such blocks and not in them"
         )
+
+
+def _caught(key: str) -> str:
+    return (
+        f"step '{key}' raised NonRetriableError and the function caught it: such a step is not recorded, so it is "
+        "executed again in every request that follows, and in a group the function goes on without its siblings. Raise "
+        "another error in the step and catch StepError, or return the error as a value"
+    )
 
 
 def in_tasks(request: Request) -> Iterator[str]:

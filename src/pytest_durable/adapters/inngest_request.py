@@ -29,7 +29,7 @@ from .inngest_clock import InRequest
 from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
 from .inngest_in_place import staying
 from .inngest_wire import in_sdk, key_of
-from .inngest_worker import Worker, ends_the_test
+from .inngest_worker import STUCK, Worker, ends_the_test
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -151,6 +151,7 @@ class Request:
         worker = self.worker
         assert worker is not None, "this is our bug: a turn without a worker"
         worker.go()
+        self.endless = STUCK if worker.stuck else self.endless
         if self.told is not None:
             return self._tell()
         if worker.done:

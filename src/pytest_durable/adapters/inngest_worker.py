@@ -25,6 +25,14 @@ SCANNED = 1_000
 FOLLOWED = (FunctionType, MethodType, functools.partial)
 """What is looked into of what a function refers to."""
 
+PATIENCE = 20
+"""How many seconds of real time a request may take until it sleeps or ends."""
+
+STUCK = (
+    f"{{}} has not come back for {PATIENCE} s of real time. Perhaps it waits for another request, as for a lock that "
+    "one holds over a time.sleep: only one of them runs at a time, so it waits for ever. Hold no lock over a sleep"
+)
+
 ABANDONED_TURNS = 100
 """How often an abandoned request that goes on to sleep is told to end."""
 
@@ -51,7 +59,7 @@ class Worker:
         self.lost = lost
         self.goes_through = goes_through
         self.response: Any = None
-        self.done = self.abandoned = False
+        self.done = self.stuck = self.abandoned = False
         self._mine, self._theirs = threading.Semaphore(0), threading.Semaphore(0)
         self._around: AbstractContextManager[Any] | None = None
         self._thread = threading.Thread(target=self._run, name="a request of a sync function", daemon=True)
@@ -67,9 +75,12 @@ class Worker:
         before = drive_from(self._thread.ident or 0)
         try:
             self._mine.release()
-            self._theirs.acquire()
+            back = self._theirs.acquire(timeout=PATIENCE)
         finally:
             drive_from(before)
+        if not back:
+            self.done = self.stuck = True
+            return
         response = self.response
         if isinstance(response, BaseException) and self.goes_through(response):
             raise response
