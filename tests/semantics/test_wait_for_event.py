@@ -239,3 +239,30 @@ def test_a_result_is_a_fresh_event_in_every_invocation(durable):
     durable.settle()
     durable.send("ok", {"items": [1]})
     assert run.wait() == [1, 2]
+
+
+def test_an_event_that_a_run_sends_before_its_wait_is_missed(durable):
+    """There is no look-back: by default the event has arrived when the run goes on to its wait, as on the server."""
+
+    @durable_function("f")
+    async def f(ctx: Context):
+        await ctx.step.send_event("send", Event("mine"))
+        return await ctx.step.wait_for_event("wait", event="mine", timeout="1h") is not None
+
+    assert durable.run(f) is False
+
+
+def test_an_answer_to_what_a_run_sends_finds_its_wait(durable):
+    """Another run that is started by the event begins behind the wait, so its answer is in time."""
+
+    @durable_function("answers", trigger="asked")
+    async def answers(ctx: Context):
+        await ctx.step.send_event("answer", Event("answered"))
+
+    @durable_function("f")
+    async def f(ctx: Context):
+        await ctx.step.send_event("ask", Event("asked"))
+        return await ctx.step.wait_for_event("wait", event="answered", timeout="1h") is not None
+
+    durable.register(answers)
+    assert durable.run(f) is True

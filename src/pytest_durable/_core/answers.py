@@ -10,7 +10,7 @@ from .bus import BusEvent, Listeners, Pause
 from .commands import EXECUTED, INVOKE, SIGNAL, SLEEP, WAIT
 from .errors import LimitError, UsageError
 from .gates import Gates
-from .happenings import LOG_OF_EVENTS, NEWS, TIMER, Happening
+from .happenings import LOG_OF_EVENTS, NEWS, TIMER, WORK, Happening
 from .instants import DAY, MILLISECOND, duration_text
 from .limits import IDEMPOTENCY_PERIOD
 from .results import DEAF, VALUE, Result
@@ -307,7 +307,8 @@ class Answers:
 
     def arrival(self, event: BusEvent, at: int) -> Happening:
         """The happening in which an event arrives."""
-        return Happening(at, NEWS, "event", event, "", lambda: self._arrive(event))
+        rank = NEWS if event.sender is None else WORK
+        return Happening(at, rank, "event", event, "", lambda: self._arrive(event))
 
     def _arrive(self, event: BusEvent) -> None:
         for later, arriving in self.engine.stage.deliver(event):
