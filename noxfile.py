@@ -60,7 +60,9 @@ def minimum(session: nox.Session) -> None:
     listed = [*PROJECT["project"]["dependencies"], *(line for name in USERS for line in extras[name])]
     requirements = [Requirement(line) for line in listed]
     lowest = [str(requirement).replace(">=", "==") for requirement in requirements]
-    session.install(".", *lowest, "anyio", "coverage", "fastapi", "flask", "httpx", "pytest-asyncio", "import-linter")
+    session.install(
+        ".", *lowest, "anyio", "coverage", "django", "fastapi", "flask", "httpx", "pytest-asyncio", "import-linter"
+    )
     session.run("python", "-m", "pytest", *session.posargs)
 
 

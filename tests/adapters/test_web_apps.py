@@ -7,6 +7,7 @@ import pytest
 inngest = pytest.importorskip("inngest")
 fastapi = pytest.importorskip("fastapi")
 flask = pytest.importorskip("flask")
+django = pytest.importorskip("django")
 
 from fastapi.testclient import TestClient  # noqa: E402 - only where FastAPI is
 
@@ -52,7 +53,40 @@ def of_flask():
     return app.test_client()
 
 
-APPS = pytest.mark.parametrize("app", [of_fastapi, of_flask], ids=["fastapi", "flask"])
+def placed(request, order_id):
+    """A sync view."""
+    ids = CLIENT.send_sync(inngest.Event(name="shop/order.placed", data={"id": order_id}))
+    return django.http.JsonResponse(ids, safe=False)
+
+
+async def paid(request, order_id):
+    """An async view, which Django's sync client runs on a loop of its own."""
+    ids = await CLIENT.send(inngest.Event(name="shop/paid", data={"id": order_id}))
+    return django.http.JsonResponse(ids, safe=False)
+
+
+class Urls:
+    """The routes of the Django app; it needs no module for them."""
+
+    urlpatterns = ()
+
+
+def of_django():
+    """An app with a sync and an async view."""
+    import django.conf
+    import django.http
+    import django.test
+    import django.urls
+
+    if not django.conf.settings.configured:
+        django.conf.settings.configure(ROOT_URLCONF=Urls, ALLOWED_HOSTS=["*"], SECRET_KEY="for tests")
+        django.setup()
+        views = {"orders/<int:order_id>": placed, "payments/<int:order_id>": paid}
+        Urls.urlpatterns = tuple(django.urls.path(route, view) for route, view in views.items())
+    return django.test.Client()
+
+
+APPS = pytest.mark.parametrize("app", [of_fastapi, of_flask, of_django], ids=["fastapi", "flask", "django"])
 
 
 def body(answer):
