@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from asyncio import events
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import UsageError
@@ -14,6 +16,7 @@ from .loop import LEFT_BEHIND, NumberedFuture, VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from ._core.runs import Entry, RunState
     from .clock import Clock
@@ -21,6 +24,17 @@ if TYPE_CHECKING:
 
 PLAIN = frozenset({type(None), bool, int, float, str, list, dict, tuple})
 """What a handler mostly returns, and what is surely not awaitable."""
+
+
+pauses: list[Callable[[], AbstractContextManager[None]]] = []
+"""Context managers that are entered while a handler is called, so that nobody takes it for the body; see purity."""
+
+
+def _unwatched(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with ExitStack() as stack:
+        for pause in pauses:
+            stack.enter_context(pause())
+        return handler(*args, **kwargs)
 
 
 class StepLoop(VirtualLoop):
@@ -56,6 +70,8 @@ def call(
     """Call a handler and wait for its result in virtual time: a value or an error. Handlers do not nest."""
     if handler is real_sleep:
         handler = virtual_sleep
+    if pauses:
+        handler = partial(_unwatched, handler)
     began, clock.elapsed = clock.micros, 0
     kind, value = VALUE, None
     try:

@@ -11,7 +11,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import host
+from . import handlers, host
 from .places import HOME, of_library
 
 if TYPE_CHECKING:
@@ -142,6 +142,21 @@ class Watch:
             self.saw("network", f"socket.{name}", frame)
 
     @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Watch nothing while a handler is called, which in a sync body happens inside of it."""
+        if not audit_target or audit_target[-1] is not self:
+            yield
+            return
+        profile = sys.getprofile()
+        sys.setprofile(None)
+        audit_target.pop()
+        try:
+            yield
+        finally:
+            audit_target.append(self)
+            sys.setprofile(profile)
+
+    @contextmanager
     def on(self) -> Iterator[None]:
         """Watch while a body is executed."""
         # No collection of garbage while a body is watched: its callbacks (Hypothesis has one) look at clocks.
@@ -182,7 +197,9 @@ def watching() -> Iterator[Watch]:
         _hooked.append(True)
     watch = Watch()
     host.watchers.append(watch.on)
+    handlers.pauses.append(watch.paused)
     try:
         yield watch
     finally:
         host.watchers.remove(watch.on)
+        handlers.pauses.remove(watch.paused)

@@ -21,6 +21,8 @@ from pytest_durable import (
 )
 from pytest_durable.battery import BATTERY, Subject, Verdict, changed
 
+pytest_plugins = ["pytester"]
+
 
 def verdict_of(check, function, event=None, setup=None, **options):
     """What one check says, as text."""
@@ -334,25 +336,51 @@ def test_unknown_checks_are_refused():
     assert [verdict.check for verdict in kept] == ["terminates"]
 
 
-cases = []
+CASES = """
+    import pytest
+    from pytest_durable import checks, durable_function
+
+    @durable_function("fine")
+    async def fine(ctx):
+        await ctx.step.run("a", lambda: 1)
+
+    cases = []
+
+    @checks.durable_cases(fine, only=["terminates", "step_limits"])
+    def test_cases_are_items(verdict):
+        cases.append(verdict.check)
+        assert not verdict.violations
+
+    @checks.durable_cases(fine, only="terminates")
+    def test_cases_may_ignore_the_verdict():
+        cases.append("called")
+
+    class TestCases:
+        @pytest.fixture
+        def word(self):
+            return "word"
+
+        @pytest.mark.parametrize("number", [1, 2])
+        @checks.durable_cases(fine, only=["terminates", "step_limits"])
+        def test_cases_take_fixtures_and_parameters(self, verdict, word, number, request):
+            assert (verdict.violations, word) == ([], "word")
+            assert str(number) in request.node.name
+
+        @pytest.mark.asyncio
+        @checks.durable_cases(fine, only=["terminates"])
+        async def test_cases_may_be_async(self, verdict):
+            assert verdict.check == "terminates"
+            cases.append("async")
+
+    def test_they_were_run():
+        assert cases == ["terminates", "step_limits", "called", "async"]
+"""
 
 
-@checks.durable_cases(fine, only=["terminates", "step_limits"])
-def test_cases_are_items(verdict):
-    """One item for each check, which is given its verdict."""
-    cases.append(verdict.check)
-    assert not verdict.violations
-
-
-@checks.durable_cases(fine, only="terminates")
-def test_cases_may_ignore_the_verdict():
-    """A test without an argument is called without one, once the check has passed."""
-    cases.append("called")
-
-
-def test_cases_were_run():
-    """The decorator made three items of two functions."""
-    assert cases == ["terminates", "step_limits", "called"]
+def test_cases_are_tests_like_any_other(pytester):
+    """One item for each check, called with its verdict if it takes one: functions, methods, async, with fixtures."""
+    pytester.makepyfile(CASES)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:randomly").assert_outcomes(passed=9)
 
 
 def test_an_error_of_determinism_is_the_verdict_of_any_check(monkeypatch):
@@ -467,43 +495,6 @@ def test_a_database_in_a_body_is_impure():
         await ctx.step.run("a", lambda: 1)
 
     assert "database: sqlite3.connect at" in violations_of("impure_body", f)
-
-
-SEEN = []
-
-
-async def two_steps(ctx):
-    """Two steps."""
-    await ctx.step.run("a", lambda: 1)
-    await ctx.step.run("b", lambda: 2)
-
-
-class TestCases:
-    """Cases are tests like any other."""
-
-    @pytest.fixture
-    def word(self):
-        """A fixture."""
-        return "word"
-
-    @pytest.mark.parametrize("number", [1, 2])
-    @checks.durable_cases(durable_function("f")(two_steps), only=["terminates", "step_limits"])
-    def test_cases_take_fixtures_and_parameters(self, verdict, word, number, request):
-        """The first argument behind self is the verdict, all others are those of pytest."""
-        assert (verdict.violations, word) == ([], "word")
-        assert str(number) in request.node.name
-
-    @pytest.mark.asyncio
-    @checks.durable_cases(durable_function("f")(two_steps), only=["terminates"])
-    async def test_cases_may_be_async(self, verdict):
-        """An async case is awaited."""
-        assert verdict.check == "terminates"
-        SEEN.append("async")
-
-
-def test_the_async_case_was_awaited():
-    """Behind the case above."""
-    assert SEEN == ["async"]
 
 
 def kept():
