@@ -21,6 +21,10 @@ LIBRARY = tuple(
 """Where the standard library is."""
 
 
+SDKS = frozenset({"inngest"})
+"""Packages that call a body and are called by it, wherever they are installed."""
+
+
 def of_library(path: str) -> bool:
     """Whether a file belongs to the standard library."""
     return (path.startswith(LIBRARY) and "site-packages" not in path) or path.startswith("<frozen")
@@ -31,6 +35,8 @@ def author_of(frame: FrameType | None) -> str:
     while frame is not None:
         path = frame.f_code.co_filename
         if not of_library(path):
-            return "" if path.startswith(HOME) or "site-packages" in path else f"{path}:{frame.f_lineno}"
+            package = str(frame.f_globals.get("__name__", "")).split(".", maxsplit=1)[0]
+            foreign = path.startswith(HOME) or "site-packages" in path or package in SDKS
+            return "" if foreign else f"{path}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import handlers, host
-from .places import HOME, of_library
+from .places import HOME, SDKS, of_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +40,6 @@ AUDITED = {
     "sqlite3.connect": "database",
     "subprocess.Popen": "process", "os.system": "process", "urllib.Request": "network", "os.posix_spawn": "process",
 }  # fmt: skip
-
-
-SDKS = frozenset({"inngest"})
-"""Packages that call a body and are called by it. What they use, themselves or through others, is not the author's."""
 
 
 def of_sdk(frame: FrameType | None) -> bool:
