@@ -54,6 +54,24 @@ LOGS = {
 """What a test may look at, each of which shows an order."""
 
 
+def searched(play, search, most, faults=(), ended=lambda sim: None):
+    """The report of a search over schedules of ``play(sim)``, of which none fails; ``ended`` sees each whole one."""
+
+    def execute(chooser):
+        sim = simulate(chooser, faults=faults)
+        try:
+            with sim:
+                play(sim)
+        except Pruned:
+            return Trial(sim, None, pruned=True)
+        ended(sim)
+        return Trial(sim, None)
+
+    report = Report("every", 1)
+    Explorer(execute, search, report, max_schedules=most).run()
+    return report
+
+
 class Executions(NamedTuple):
     """How a scenario is run: under a search, and once."""
 
@@ -62,7 +80,7 @@ class Executions(NamedTuple):
     scenario: Any
 
 
-def execution(programs, sends, faults, look="nothing"):  # noqa: C901, PLR0915 - a small interpreter
+def execution(programs, sends, faults, look="nothing"):  # noqa: C901 - a small interpreter
     """A scenario of these programs, and what can be seen at its end."""
 
     def scenario(sim):  # noqa: C901 - as above
@@ -131,19 +149,7 @@ def execution(programs, sends, faults, look="nothing"):  # noqa: C901, PLR0915 -
 
     def outcomes(search, most=3000):
         seen = set()
-
-        def execute(chooser):
-            sim = simulate(chooser, faults=faults)
-            try:
-                with sim:
-                    seen.add(scenario(sim))
-            except Pruned:
-                return Trial(sim, None, pruned=True)
-            return Trial(sim, None)
-
-        report = Report("every", 1)
-        Explorer(execute, search, report, max_schedules=most).run()
-        return seen, report
+        return seen, searched(lambda sim: seen.add(scenario(sim)), search, most, faults)
 
     return Executions(outcomes, once, scenario)
 
@@ -231,17 +237,10 @@ def test_a_schedule_of_the_exhaustive_search_replays_to_the_same_history(program
     _, once, scenario = execution(programs, sends, faults)
     seen = {}
 
-    def execute(chooser):
-        sim = simulate(chooser, faults=faults)
-        try:
-            with sim:
-                scenario(sim)
-        except Pruned:
-            return Trial(sim, None, pruned=True)
+    def keep(sim):
         seen[str(sim.schedule)] = [run.history.to_json() for run in sim.runs]
-        return Trial(sim, None)
 
-    Explorer(execute, Every(), Report("every", 1), max_schedules=15).run()
+    searched(scenario, Every(), 15, faults, ended=keep)
     for text, histories in seen.items():
         assert once(Replay(text))[2] == histories
 
@@ -275,18 +274,7 @@ def test_orders_of_signals_their_waits_and_timeouts_are_all_explored(waiters, si
 
     def outcomes(search):
         seen = set()
-
-        def execute(chooser):
-            sim = simulate(chooser)
-            try:
-                with sim:
-                    seen.add(scenario(sim))
-            except Pruned:
-                return Trial(sim, None, pruned=True)
-            return Trial(sim, None)
-
-        report = Report("every", 1)
-        Explorer(execute, search, report, max_schedules=MOST).run()
+        report = searched(lambda sim: seen.add(scenario(sim)), search, MOST)
         return seen, report.complete
 
     everything, complete = outcomes(Every(reduce=False))

@@ -143,7 +143,7 @@ class Replay:
         self.wanted: dict[int, tuple[int, int, str]] = {}
         for part in parsed[2].split(".")[1:]:
             position, index, count, *mark = re.split("-|of", part)
-            self.wanted[int(position)] = (int(index), int(count), *(mark or [""]))  # type: ignore[assignment]
+            self.wanted[int(position)] = (int(index), int(count), mark[0] if mark else "")
         self.counts: list[int] = []
 
     def choose(self, label: str, options: Sequence[object]) -> int:

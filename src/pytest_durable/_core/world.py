@@ -167,7 +167,7 @@ class World:
                 self._bound_reached(happening, at_instant)
             self._let_happen(happening)
             if watched:
-                self.observer.barrier()  # type: ignore[union-attr]  # it is there
+                self.observer.barrier()  # type: ignore[union-attr]  # `watched` says that it is there
         if self.observer is not None:
             self.observer.barrier()
         return True

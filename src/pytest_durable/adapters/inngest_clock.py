@@ -62,7 +62,7 @@ class InRequest:
             self.sdk_clock.__enter__()
         self.outer = events._get_running_loop()  # noqa: SLF001 - the request's loop runs in place of any other
         # On a thread of its own nothing else keeps a sync function from a loop in real time.
-        events._set_running_loop(self.loop or GUARD)  # noqa: SLF001 - as above
+        events._set_running_loop(self.loop or GUARD)  # noqa: SLF001 - asyncio has no public way to set it
         request.stage.executing = request.executing
         if request.executing is None:
             request.watch_body()

@@ -12,6 +12,7 @@ import contextvars
 import inspect
 from asyncio import events, tasks
 from contextlib import ExitStack
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -347,7 +348,7 @@ class Request:
 
             async def run_step(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
                 index = own(step_id)
-                attempt = lambda *given: self._attempt(step_id, index, handler, given)  # noqa: E731 - as the SDK wants it
+                attempt = partial(self._attempt, step_id, index, handler)
                 try:
                     return await run(step_id, attempt, *args, **kwargs)
                 except Exception:
@@ -362,7 +363,7 @@ class Request:
 
             def run_now(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
                 index = own(step_id)
-                attempt = lambda *given: self._attempt_sync(step_id, index, handler, given)  # noqa: E731 - as above
+                attempt = partial(self._attempt_sync, step_id, index, handler)
                 try:
                     return run(step_id, attempt, *args, **kwargs)
                 except Exception:
@@ -382,7 +383,7 @@ class Request:
         entry: Entry = self.stage.engine.remote.begin(self.run, command)
         return entry
 
-    def _attempt(self, step_id: str, index: int, handler: Any, args: tuple[Any, ...]) -> Any:
+    def _attempt(self, step_id: str, index: int, handler: Any, *args: Any) -> Any:
         """Call the handler of a step; what it returns, or an awaitable of it, as the SDK takes either."""
         entry = self._begin(step_id, index, handler, args)
         if self._intervenes:
@@ -418,7 +419,7 @@ class Request:
         if told is not error:
             raise told from error
 
-    def _attempt_sync(self, step_id: str, index: int, handler: Any, args: tuple[Any, ...]) -> Any:
+    def _attempt_sync(self, step_id: str, index: int, handler: Any, *args: Any) -> Any:
         entry = self._begin(step_id, index, handler, args)
         if self._intervenes:
             result = self._intervened(entry)
