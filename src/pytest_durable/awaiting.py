@@ -141,7 +141,7 @@ class Wanted(StepCoroutine):
             self._too_late()
             yield None
         self._ask(GROUP.get())
-        loop = self._busy_loop()
+        loop = None if invocation.direct else self._busy_loop()
         if loop is not None:
             invocation.waiting[entry.key] = command.future = future = loop.create_future()
             yield from future

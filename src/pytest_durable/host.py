@@ -95,13 +95,6 @@ class NativeHost:
         events._set_running_loop(loop)  # noqa: SLF001 - the body's loop runs while the body does
         return Body(self.body(Context(invocation)), loop, invocation)
 
-    def _leave(self, body: Body) -> None:
-        body.close()
-        # It stays the running loop, as good a guard as any, until the next one runs.
-        loop = body.loop
-        if loop.handles is NOTHING:
-            self._unused.append(loop)
-
     def probe(self, run: RunState, limit: int) -> tuple[Answer, int]:
         """Enter the body with the first ``limit`` recorded steps as memo, for a check.
 
@@ -117,7 +110,8 @@ class NativeHost:
                 body.run(None)
                 answer = body.answer()
             finally:
-                self._leave(body)
+                run.open = body
+                self.leave(run)
         if invocation.doom is not None:
             answer = Raised(invocation.doom)
         return answer, invocation.position
@@ -165,18 +159,21 @@ class NativeHost:
                 invocation.phase = CLOSED
                 invocation.direct = False
                 run.live = body
-            elif body.result is None:
+            else:
                 # Its blocks are left behind the step, as in an SDK, where the step is executed inside of them.
                 invocation.phase = CLOSED
-                events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+                if body.loop.handles is not NOTHING:
+                    events._set_running_loop(GUARD)  # noqa: SLF001 - as above
                 run.open = body
-            else:
-                self._leave(body)
 
     def leave(self, run: RunState) -> None:
-        """Close the body that stands at a step of the request that is over; what it asked for has been begun."""
+        """Close the body of a request that is over; what it asked for has been begun."""
         body, run.open = run.open, None
-        self._leave(body)
+        body.close()
+        # It stays the running loop, as good a guard as any, until the next one runs.
+        loop = body.loop
+        if loop.handles is NOTHING:
+            self._unused.append(loop)
 
     def _stays(self, run: RunState, body: Body, target: Entry | None) -> bool:
         """Whether a body can be left suspended, to go on in place."""
@@ -249,7 +246,8 @@ class BodyLoop(VirtualLoop):
     @property
     def where(self) -> str:
         """The body of the function; or a step, whose handler finds the loop of the body that asked for it."""
-        return f"the body of {self.invocation.run.spec.id}" if self.invocation is not None else self.of
+        invocation = self.invocation
+        return self.of if invocation is None or invocation.phase is CLOSED else f"the body of {invocation.run.spec.id}"
 
     def micros(self) -> int:
         """Microseconds from the start of the run to the instant that the body has reached."""
@@ -259,10 +257,11 @@ class BodyLoop(VirtualLoop):
         return invocation.logical_now() - (invocation.run.started_at or invocation.now)
 
     def _open(self) -> None:
-        if self.invocation is None:
+        invocation = self.invocation
+        if invocation is None or invocation.phase is CLOSED:
             raise UsageError(LEFT_BEHIND)
-        self.bound = self.invocation.around.limits.callbacks_per_invocation
-        self.invocation.direct = False
+        self.bound = invocation.around.limits.callbacks_per_invocation
+        invocation.direct = False
         super()._open()
 
 
