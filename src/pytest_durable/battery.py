@@ -14,7 +14,7 @@ from ._core.choices import First
 from ._core.commands import TIMER_OP, Raised, Returned
 from ._core.errors import BoundReachedError, LimitError, NonDeterminismError, UsageError
 from ._core.instants import DAY, HOUR, MINUTE, SECOND, as_datetime, duration_text
-from ._core.results import VALUE
+from ._core.results import VALUE, at_the_end
 from .deliveries import crash_anywhere, duplicate_delivery, wait_ordering
 from .invocation import source_of
 from .purity import Watch, watching
@@ -100,10 +100,13 @@ def _with_results_of(subject: Subject, run: Run, simulation: Simulation) -> Run:
 
     def remembered(state: RunState, entry: Entry) -> Result:
         known = recorded.get(entry.key)
-        result = attempt(state, entry)
-        if known is not None and known.done and known.failure is None and state.spec.id == run.function_id:
-            result.payload, result.kind = wire.load(known.stored), VALUE
-        return result
+
+        def as_recorded(result: Result) -> Result:
+            if known is not None and known.done and known.failure is None and state.spec.id == run.function_id:
+                result.payload, result.kind = wire.load(known.stored), VALUE
+            return result
+
+        return at_the_end(attempt(state, entry), as_recorded)
 
     stage.attempt = remembered  # type: ignore[method-assign, assignment]  # as above
     return subject.go(simulation)
@@ -194,10 +197,12 @@ def json_fidelity(subject: Subject) -> Verdict:
         attempt = stage.attempt
 
         def looking(run: RunState, entry: Entry) -> Result:
-            result = attempt(run, entry)
-            if result.kind == VALUE:
-                look(f"step '{entry.key}' of {run.spec.id}", result.payload)
-            return result
+            def look_at(result: Result) -> Result:
+                if result.kind == VALUE:
+                    look(f"step '{entry.key}' of {run.spec.id}", result.payload)
+                return result
+
+            return at_the_end(attempt(run, entry), look_at)
 
         stage.attempt = looking  # type: ignore[method-assign]
         stage.returned = lambda run, value: look(run.spec.id, value)  # type: ignore[method-assign]  # as above

@@ -98,7 +98,9 @@ def flow_of(config: Mapping[str, Any], where: str = "", *, native: bool = False)
     check(config, where)
     rules: dict[str, Any] = {}
     for name, (field, read) in READERS.items():
-        if config.get(name) is not None:
+        # An idempotency takes the place of a rate limit, of which the server then knows nothing.
+        replaced = name == "rateLimit" and config.get("idempotency") is not None
+        if config.get(name) is not None and not replaced:
             rules[field] = read(config[name], where)
     if "debounce" in rules and not native:
         rule: Debounce = rules["debounce"]

@@ -31,9 +31,13 @@ class TriggerEvent:
 
 @dataclass(frozen=True, slots=True)
 class TriggerCron:
-    """Start at every tick of a five-field cron, in UTC unless it begins with ``TZ=Area/City``."""
+    """Start at every tick of a five-field cron, in UTC unless it begins with ``TZ=Area/City``.
+
+    With a ``jitter`` of 1 s to 5 m, each run begins up to so much later, as the seed says.
+    """
 
     cron: str
+    jitter: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True)

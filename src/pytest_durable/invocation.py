@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._core.commands import wire_kind
 from ._core.errors import NonDeterminismError, StepLimitError, UsageError
 from ._core.runs import NEVER, Entry
 from ._core.wire import load
@@ -173,8 +174,10 @@ class Invocation:
                 )
             )
         recalled = run.recalled.get(key) if run.recalled else None
-        if recalled is None or recalled.op != op:
+        if recalled is None or wire_kind(recalled.op) != wire_kind(op):
             recalled = Entry(key, step_id, index, op, caller())
+        else:
+            recalled.op = op
         entry = entries[key] = recalled
         branch.append(entry)
         self.position = position + 1

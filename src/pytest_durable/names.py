@@ -45,6 +45,7 @@ HAPPENING_NAMES = {
     "go on": "{run} goes on after {detail}",
     "step": "step {detail} of {run}",
     "end": "end of step {detail} of {run}",
+    "handler": "step {detail} of {run} goes on",
     "wake": "end of sleep {detail} of {run}",
     "timeout": "timeout of {detail} of {run}",
     "timer": "timer {detail} of {run}",
@@ -141,7 +142,7 @@ class Names:
             if not number:
                 return HAPPENING_NAMES["start"].format(run=who)
             detail = run.stack[number - 1].key
-        elif kind == "end":
+        elif kind in {"end", "handler"}:
             detail = detail.rpartition(" ")[0]
         elif kind == "event":
             who += {"again": " again", "late": " late"}.get(detail, "")

@@ -193,9 +193,9 @@ def watching() -> Iterator[Watch]:
         _hooked.append(True)
     watch = Watch()
     host.watchers.append(watch.on)
-    handlers.pauses.append(watch.paused)
+    handlers.interludes.append(watch.paused)
     try:
         yield watch
     finally:
         host.watchers.remove(watch.on)
-        handlers.pauses.remove(watch.paused)
+        handlers.interludes.remove(watch.paused)

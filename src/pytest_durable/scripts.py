@@ -182,14 +182,15 @@ def scripted_value(entry: Entry, value: Any) -> Any:
         # What another function returns has crossed the wire, by its serializer.
         return dump(mode="json")
     if entry.op == WAIT:
-        if not isinstance(value, Event) and not hasattr(value, "items"):
+        is_event = all(hasattr(value, name) for name in ("name", "data", "id", "ts"))
+        if not is_event and not hasattr(value, "items"):
             msg = (
                 f"step '{entry.key}' waits for an event, and its script returns {value!r}; give an Event, the data of "
                 "one as a dict, or None for the timeout"
             )
             raise UsageError(msg)
-        event = value if isinstance(value, Event) else Event(command.event, value)
-        return {"name": event.name, "data": event.data, "id": event.id or f"scripted {entry.key}", "ts": event.ts}
+        event: Any = value if is_event else Event(command.event, value)
+        return {"name": event.name, "data": dict(event.data), "id": event.id or f"scripted {entry.key}", "ts": event.ts}
     if entry.op == SIGNAL:
         signal = value if isinstance(value, Signal) else Signal(command.signal, value)
         return {"signal": signal.signal, "data": signal.data}

@@ -143,6 +143,7 @@ class Simulation(Posting):
             self._entered = False
             self._clock.leave()
         self._stage.close()
+        self.engine.attempts.close()
         for run in self.engine.runs:
             if run.live is not None:
                 run.spec.host.drop(run)
@@ -150,7 +151,14 @@ class Simulation(Posting):
     def retire(self) -> None:
         """Let go of what only driving needs, so that memory is free at once; what happened can be read as before."""
         engine, stage, world = self.engine, self._stage, self.world
-        del engine.answers.engine, engine.remote.engine, stage.engine, stage.react, self.ledger.where
+        del (
+            engine.answers.engine,
+            engine.attempts.engine,
+            engine.remote.engine,
+            stage.engine,
+            stage.react,
+            self.ledger.where,
+        )
         engine.surroundings = self._clock.receive = self._clock.actor = self._clock.misused = world.current = None
         for run in engine.runs:
             run.surroundings = None

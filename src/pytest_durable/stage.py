@@ -12,7 +12,7 @@ from ._core.commands import INFER, RUN, SEND, SLEEP
 from ._core.errors import InjectedError, UsageError, WorkerCrashError
 from ._core.happenings import LOG_OF_EFFECTS, NEWS, WORK, Happening
 from ._core.instants import MILLISECOND
-from ._core.results import CRASH, DEAF, ERROR, VALUE, Result
+from ._core.results import CRASH, DEAF, ERROR, UNDER_WAY, VALUE, Result, at_the_end
 from .events import outgoing_all
 from .handlers import call
 from .touching import touched_by
@@ -68,13 +68,15 @@ class TestStage:
 
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
+        # A handler pauses where the body can stand meanwhile: not in a sync one, nor in a request of an SDK.
+        pauses = run.open is not None or run.live is not None
         if entry.op == RUN and not self.scripts.written and not self.faults.present:
             command: Any = entry.command
-            return self._call(run, entry, command.handler, command.args, command.kwargs)
+            return self._call(run, entry, command.handler, command.args, command.kwargs, pauses=pauses)
         action = self._scripted(run, entry) if self.scripts.written else None
         fault = self._choose(run, entry) if self.faults.present else None
         if action is None and fault is None:
-            return self._perform(run, entry, None)
+            return self._perform(run, entry, None, pauses=pauses)
         kind = action.kind if action is not None else s.REAL
         elapsed = action.elapsed if action is not None else 0
         verdict, rule = (fault.verdict, fault.fault) if fault is not None else (OK, None)
@@ -83,13 +85,17 @@ class TestStage:
         if verdict == f.STEP_ERROR:
             message = f"injected by {rule!r}"
             return Result(ERROR, InjectedError(message), elapsed)
-        result = self._perform(run, entry, action)
-        result.elapsed += elapsed + (rule.length if rule is not None and verdict == f.SLOW else 0)
+        elapsed += rule.length if rule is not None and verdict == f.SLOW else 0
         lost = verdict in {f.CRASH_AFTER, f.LOST} or kind == s.CRASH_AFTER
-        if lost and result.kind == VALUE:
-            when = "answer" if verdict == f.LOST else "after"
-            return Result(CRASH, _crash(run, entry, when), result.elapsed)
-        return result
+
+        def befallen(result: Result) -> Result:
+            result.elapsed += elapsed
+            if lost and result.kind == VALUE:
+                when = "answer" if verdict == f.LOST else "after"
+                return Result(CRASH, _crash(run, entry, when), result.elapsed)
+            return result
+
+        return at_the_end(self._perform(run, entry, action, pauses=pauses), befallen)
 
     def _scripted(self, run: RunState, entry: Entry) -> s.Action | None:
         action = self.scripts.next(run, entry)
@@ -98,7 +104,7 @@ class TestStage:
             self.world.touch(f"script {entry.id}", "w")
         return action
 
-    def _perform(self, run: RunState, entry: Entry, action: s.Action | None) -> Result:
+    def _perform(self, run: RunState, entry: Entry, action: s.Action | None, *, pauses: bool) -> Result:
         command: Any = entry.command
         kind = action.kind if action is not None else s.REAL
         if action is not None and kind == s.RAISE:
@@ -114,20 +120,33 @@ class TestStage:
         if handler is None:
             return Result(ERROR, self._unscripted(where, entry))
         args, kwargs = getattr(command, "args", ()), getattr(command, "kwargs", {})
-        return self._call(run, entry, handler, args, kwargs)
+        return self._call(run, entry, handler, args, kwargs, pauses=pauses)
 
-    def _call(self, run: RunState, entry: Entry, handler: Any, args: Any, kwargs: Any) -> Result:
+    def _call(
+        self, run: RunState, entry: Entry, handler: Any, args: Any, kwargs: Any, *, pauses: bool, course: Any = None
+    ) -> Result:
+        """Call a handler, or let the one whose course is given go on."""
         if self.world.footprint is not None:
             self._touch(entry, handler)
         bound = self.engine.limits.callbacks_per_invocation
         self.executing, run.executing = entry, entry.key
         try:
-            result = call(handler, args, kwargs, self.clock, entry, run, bound)
+            called = handler if course is None else course.itself
+            result = call(called, args, kwargs, self.clock, entry, run, bound, pauses=pauses)
         finally:
             self.executing, run.executing = None, ""
         if self.misuse is not None:
-            result, self.misuse = Result(ERROR, self.misuse, result.elapsed), None
+            result, self.misuse = self._misused(result, self.misuse), None
+        elif result.kind is UNDER_WAY:
+            paused = result.payload
+            paused.go_on = lambda: self._call(run, entry, handler, (), {}, pauses=True, course=paused)
         return result
+
+    @staticmethod
+    def _misused(result: Result, misuse: UsageError) -> Result:
+        if result.kind is UNDER_WAY:
+            result.payload.close()
+        return Result(ERROR, misuse, result.elapsed)
 
     def _touch(self, entry: Entry, handler: Any) -> None:
         """Step bodies are opaque, so any two of them conflict, unless somebody says what they touch."""
@@ -340,7 +359,7 @@ class TestStage:
         if action.kind == s.CALL:
             data = getattr(entry.command, "data", {})
             args = (data,) if hasattr(entry.command, "data") else ()
-            result = self._call(run, entry, action.payload, args, {})
+            result = self._call(run, entry, action.payload, args, {}, pauses=False)
             result.elapsed += action.elapsed
             if result.kind == VALUE:
                 result.payload = s.scripted_value(entry, result.payload)

@@ -10,6 +10,7 @@ import logging
 from json import loads
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, overload
 
+from ._core import gateway
 from ._core.commands import (
     INFER,
     INVOKE,
@@ -162,13 +163,19 @@ def signal_or_none(value: Any) -> Signal | None:
 
 
 def adapter_request(adapter: Any, body: Any) -> dict[str, Any]:
-    """What an inference would send, for the fake that a script calls: url, headers and body."""
+    """What the server would send to the model of an adapter, of the SDK or one with a part of its methods."""
 
     def part(name: str, default: Any) -> Any:
         value = getattr(adapter, name, default)
         return value() if callable(value) else value
 
-    return {"url": part("url", ""), "headers": part("headers", {}), "body": body}
+    if isinstance(body, dict):
+        # The adapter may add to it, as the SDK lets it, and every replay begins with what the author wrote.
+        body = dict(body)
+    if callable(prepare := getattr(adapter, "on_call", None)):
+        prepare(body)
+    url = part("url_infer", "") or part("url", "")
+    return gateway.request(url, part("headers", None) or {}, part("format", ""), part("auth_key", ""), body)
 
 
 def infer(entry: Entry, adapter: Any, body: Any) -> Execute:

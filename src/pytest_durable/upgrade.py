@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from ._core.commands import RUN, SLEEP, Raised
+from ._core.commands import RUN, SLEEP, Raised, wire_kind
 from ._core.errors import DurabilityError
 from ._core.runs import Entry, Failure, RunState
 from .simulation import Simulation
@@ -135,13 +135,14 @@ def _stored(output: Any) -> Any:
 
 def missing(before: list[list[tuple[str, str]]], now: list[tuple[str, str]]) -> tuple[str, str] | None:
     """The first step of ``before`` that ``now`` does not have, or not behind the steps asked for earlier."""
-    places = {step: position for position, step in enumerate(now)}
+    places = {(key, wire_kind(op)): position for position, (key, op) in enumerate(now)}
     reached = -1
     for together in before:
-        for step in together:
-            if places.get(step, -1) <= reached:
+        found = [places.get((key, wire_kind(op)), -1) for key, op in together]
+        for step, place in zip(together, found, strict=True):
+            if place <= reached:
                 return step
-        reached = max(places[step] for step in together)
+        reached = max(found)
     return None
 
 

@@ -19,6 +19,12 @@ TIMER_OP = "timer"
 EXECUTED = frozenset({RUN, SEND, INFER})
 """The operations with attempts: something of the author's is called, and can fail."""
 
+
+def wire_kind(op: str) -> str:
+    """The operation that a recorded step is taken for: on the wire, sending events is a step that was run."""
+    return RUN if op == SEND else op
+
+
 AWAITED = frozenset({WAIT, SIGNAL, INVOKE})
 """The operations that somebody else answers."""
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import chance, wire
 from .answers import Answers
-from .commands import EXECUTED, SIGNAL, TIMER_OP, Asked, Command, Raised, Returned
+from .attempts import Attempts
+from .commands import EXECUTED, INFER, SIGNAL, TIMER_OP, Asked, Command, Raised, Returned
 from .errors import (
     LimitError,
     NonDeterminismError,
@@ -21,7 +22,6 @@ from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits, megabytes
 from .remote import Remote
 from .requests import Item
-from .results import CRASH, VALUE, Result
 from .runs import CANCELLED, COMPLETED, FAILED, RUNNING, Entry, Failure, FunctionSpec, RunState
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Engine:
         self._item: Item | None = None
         self.answers = Answers(self)
         self.remote = Remote(self)
+        self.attempts = Attempts(self)
         self._names: dict[str, int] = {}
 
     # -- a run begins -------------------------------------------------------------------------------------------------
@@ -195,7 +196,7 @@ class Engine:
             # Alone in this invocation, it does not show its place in its group.
             commands[0].positional = item.target.command.positional
             item.target.command = commands[0]
-            self._execute(item, item.target)
+            self.attempts.execute(item, item.target)
             return
         if run.timer is not None and run.timer.at != answer.timer:
             self.world.call_off(run.timer)
@@ -208,7 +209,7 @@ class Engine:
         if run.pending:
             self._abandon(run, commands)
         if len(commands) == 1 and commands[0].op in EXECUTED and not commands[0].planned and not run.pending:
-            self._execute(item, self._entry(run, commands[0]))
+            self.attempts.execute(item, self._entry(run, commands[0]))
             return
         new = []
         for command in commands:
@@ -221,10 +222,22 @@ class Engine:
         # Waits register before their sibling steps start, so that a sibling cannot answer too early.
         if not self.answers.begin_all(run, new):
             return
-        planned = [entry for entry in new if entry.op in EXECUTED]
+        self._plan(item, new)
+
+    def _plan(self, item: Item, new: Sequence[Entry]) -> None:
+        """Begin the steps of a group that are executed: each in a request of its own."""
+        run = item.run
+        planned = []
+        for entry in new:
+            if entry.op == INFER:
+                # The server asks the model itself, so it needs no request of its own.
+                self.attempts.execute(item, entry)
+                if run.ended_at is not None:
+                    return
+            elif entry.op in EXECUTED:
+                self.fact(run, "step.planned", entry.key, {"op": entry.op})
+                planned.append(entry)
         first = bool(planned) and (item.run.spec.optimize_parallelism is False or planned[0].command.race)
-        for entry in planned:
-            self.fact(run, "step.planned", entry.key, {"op": entry.op})
         for entry in reversed(planned) if first else planned:
             self.request_at(Item(run, entry, 0), self.world.now, "step", first=first)
 
@@ -284,11 +297,11 @@ class Engine:
         retriable = is_retriable(error) and item.attempt + 1 < run.spec.attempts
         self.fact(run, "body.failed", "", failure.wire())
         if retriable:
-            self._retry(item, error)
+            self.retry(item, error)
         else:
             self.fail(run, failure)
 
-    def _retry(self, item: Item, error: BaseException | None, retries: Entry | None = None) -> Happening:
+    def retry(self, item: Item, error: BaseException | None, retries: Entry | None = None) -> Happening:
         run, target = item.run, item.target
         who = target.key if target is not None else ""
         pause = self._pause(run, who, item, error)
@@ -309,60 +322,6 @@ class Engine:
         if hasattr(after, "tzinfo"):
             return instant(after, "retry_after") - self.world.now
         return duration(after, "retry_after")
-
-    # -- an attempt at a step -----------------------------------------------------------------------------------------
-
-    def _execute(self, item: Item, entry: Entry) -> None:
-        run, world = item.run, self.world
-        if entry.started_at is None:
-            entry.started_at = world.now
-        entry.attempts += 1
-        if not world.calm:
-            self._did(f"step '{entry.key}'")
-        result = self.stage.attempt(run, entry)
-        if run.ended_at is not None:
-            return
-        if result.elapsed:
-            run.pending[entry.key] = entry
-            entry.in_flight = True
-            ends = Happening(world.now + result.elapsed, TIMER, "end", run, f"{entry.key} {item.attempt}",
-                             lambda: self._attempted(item, entry, result), owner=run.due)  # fmt: skip
-            if run.spec.flow is not None:
-                self.answers.gates.turns.stays(item, ends)
-            world.push(ends)
-        else:
-            self._attempted(item, entry, result)
-
-    def _did(self, what: str) -> None:
-        """Say, for those who look at every happening, what the present one turned out to be."""
-        happening = self.world.current
-        if happening is not None and happening.kind in {"start", "go on"} and not happening.did:
-            happening.did = what
-
-    def _attempted(self, item: Item, entry: Entry, result: Result) -> None:
-        run = item.run
-        if self.world.footprint is not None:
-            commutes = entry.command.positional and result.kind == VALUE
-            self.world.touch(run.key, "c" if commutes else "w")
-        if result.kind == VALUE:
-            self.save_value(run, entry, result.payload)
-            return
-        error = result.payload
-        crashed = result.kind == CRASH
-        final = item.attempt + 1 >= run.spec.attempts or not is_retriable(error)
-        failure = self.failure_of(error)
-        self.fact(run, "attempt.failed", entry.key, {"attempt": item.attempt, "error": failure.wire()})
-        if isinstance(error, (UsageError, LimitError)):
-            entry.placed(error)
-            self.fail(run, failure)
-        elif not final:
-            run.pending[entry.key] = entry
-            entry.in_flight = True
-            entry.retry = self._retry(item, error, entry if item.target is None else None)
-        elif crashed:
-            self.fail(run, failure)
-        else:
-            self.save_failure(run, entry, failure)
 
     failure_of = staticmethod(failure_of)
 

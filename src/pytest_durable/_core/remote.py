@@ -125,7 +125,7 @@ class Remote:
             self._let_go(run)
             engine.fail(run, failure)
         else:
-            engine._retry(item, reply.retry)  # noqa: SLF001 - as above
+            engine.retry(item, reply.retry)
 
     def _ended(self, item: Item, reply: Reply) -> None:
         engine, run = self.engine, item.run
@@ -255,7 +255,7 @@ class Remote:
         if isinstance(error, (UsageError, LimitError)):
             engine.fail(run, failure)
         elif not final and item.attempt + 1 < run.spec.attempts:
-            entry.retry = engine._retry(item, None)  # noqa: SLF001 - as above
+            entry.retry = engine.retry(item, None)
         elif outcome.kind == CRASH:
             engine.fail(run, failure)
         else:

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-VALUE, ERROR, CRASH, DEAF = "value", "error", "crash", "deaf"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VALUE, ERROR, CRASH, DEAF, UNDER_WAY = "value", "error", "crash", "deaf", "under way"
+
+
+class Underway(Protocol):
+    """A handler that sleeps or waits, while others go on.
+
+    Attributes:
+        at: the instant at which it goes on by itself, or None.
+        busy_until: the instant before which nobody can wake it.
+        wake: to be called when somebody else gives it something to do.
+        go_on: lets it go on, and gives the result then.
+    """
+
+    at: int | None
+    busy_until: int
+    wake: Callable[[], None] | None
+    go_on: Callable[[], Result]
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
 
 
 class Result:
-    """A value, an error, a crash, or the word that the step hears nothing but its timeout.
+    """A value, an error, a crash, the word that the step hears nothing but its timeout, or a handler under way.
 
     Attributes:
-        kind: VALUE, ERROR, CRASH or DEAF.
-        payload: the value or the exception.
+        kind: VALUE, ERROR, CRASH, DEAF or UNDER_WAY.
+        payload: the value, the exception or the Underway.
         elapsed: how much virtual time it took, in microseconds.
     """
 
@@ -22,3 +45,13 @@ class Result:
         self.kind = kind
         self.payload = payload
         self.elapsed = elapsed
+
+
+def at_the_end(result: Result, then: Callable[[Result], Result]) -> Result:
+    """What ``then`` makes of a result, as soon as it is there."""
+    if result.kind != UNDER_WAY:
+        return then(result)
+    course: Underway = result.payload
+    go_on = course.go_on
+    course.go_on = lambda: at_the_end(go_on(), then)
+    return result

@@ -22,8 +22,9 @@ from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
 from .._core.results import CRASH, VALUE, Result
 from .._core.runs import Failure
+from ..courses import StepLoop
 from ..escape import escape, restore
-from ..handlers import StepLoop, in_words
+from ..handlers import in_words
 from ..host import watched, watchers
 from ..loop import VirtualLoop
 from .inngest_clock import InRequest

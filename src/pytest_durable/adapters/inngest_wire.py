@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
-from .._core import wire
+from .._core import gateway, wire
 from .._core.canonical import NotJSONError, canonical, canonical_text
 from .._core.commands import (
     EXECUTED,
@@ -254,7 +254,8 @@ class Decoder:
     def infer(self, op: dict[str, Any], key: str, step_id: str, index: int) -> Command | Failure:
         """A question to a model, which a script answers."""
         opts = op["opts"]
-        request = {"url": opts.get("url") or "", "headers": opts.get("headers") or {}, "body": opts.get("body")}
+        parts = (opts.get("url") or "", opts.get("headers") or {}, opts.get("format") or "", opts.get("auth_key") or "")
+        request = gateway.request(*parts, opts.get("body"))
         return Execute(key, step_id, index, INFER, None, (), request)
 
     def _input_too_large(self, key: str, text: str) -> Failure:
