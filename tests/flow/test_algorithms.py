@@ -158,11 +158,18 @@ class Model:
         self.turns = {}
         self.inside = []
         self.served = []
+        self.waiting = []
+        self.arrived = 0
 
     def wake(self, line, at):
         self.turns[line] = min(at, self.turns.get(line, at))
 
     def serve(self, waiter):
+        place = getattr(waiter, "place", (waiter.score, 0))
+        for other in self.waiting:
+            if other.place < place and not set(other.party.lines).isdisjoint(waiter.party.lines):
+                assert any(line not in waiter.party.lines and line.opens(self.now) != self.now
+                           for line in other.party.lines), f"{waiter} overtakes {other}"  # fmt: skip
         self.served.append((self.now, waiter))
         self.inside.append((self.now + waiter.takes, waiter))
         counts = Tally(line.counter for _, one in self.inside for line in one.party.lines if line.slots)
@@ -178,8 +185,12 @@ class Model:
             self.now = max(self.now, min(instants))
             if arrivals and arrivals[0][0] <= self.now:
                 waiter = arrivals.pop(0)[1]
+                self.arrived += 1
+                waiter.place = (waiter.score, self.arrived)
                 if self.queue.enter(waiter, waiter.party, waiter.score, self.now):
                     self.serve(waiter)
+                else:
+                    self.waiting.append(waiter)
                 continue
             ending = next((pair for pair in self.inside if pair[0] <= self.now), None)
             if ending is not None:
@@ -192,6 +203,7 @@ class Model:
             del self.turns[line]
             waiter = self.queue.turn(line, self.now)
             if waiter is not None:
+                self.waiting = [one for one in self.waiting if one is not waiter]
                 self.serve(waiter)
         pytest.fail("it does not end")
 

@@ -44,8 +44,8 @@ class Line:
         self.id = line_id
         self.name = name
         self.waiting: list[tuple[Score, int, Party]] = []
-        self.turn: Any = None
-        """What will let the next one in, or None; whoever owns the queue keeps it here."""
+        self.turn: int | None = None
+        """The instant at which the next one is to be let in, or None."""
 
     def opens(self, now: int) -> int | None:
         """The first instant at which somebody is let in; None if that depends on who leaves."""
@@ -144,6 +144,8 @@ class Queue:
     def __init__(self, wake: Callable[[Line, int], None]) -> None:
         self.wake = wake
         self._sequence = 0
+        self._turns: dict[int, dict[Line, None]] = {}
+        """The lines that are to have their turn, by the instant."""
 
     def enter(self, waiter: Waiter, party: Party, score: Score, now: int, *, patient: bool = False) -> bool:
         """Let somebody in if every line is open and nobody better waits; otherwise queue it. Whether it is in.
@@ -158,7 +160,7 @@ class Queue:
         self._sequence += 1
         place = (score, self._sequence)
         blocked = self._blocked(party, place, now)
-        if blocked is None and not patient:
+        if blocked is None and not patient and self._better(party, place, now) is None:
             self._take(party, waiter, now)
             return True
         heappush(party.heap, (*place, waiter))
@@ -170,6 +172,11 @@ class Queue:
 
     def turn(self, line: Line, now: int) -> Waiter | None:
         """Let the next one in from the queue of a line, if anybody, and see to the turn behind it."""
+        assert line.turn is not None, "this is our bug: a turn that nobody asked for"
+        at, line.turn = line.turn, None
+        del self._turns[at][line]
+        if not self._turns[at]:
+            del self._turns[at]
         while (party := self._best(line)) is not None:
             opens = line.opens(now)
             if opens is None or opens > now:
@@ -178,6 +185,10 @@ class Queue:
             place = party.place()
             assert place is not None, "this is our bug: the best party is empty"
             blocked = self._blocked(party, place, now)
+            if blocked is None and self._better(party, place, now) is not None:
+                # It is in another queue, whose turn comes first.
+                self._ensure_turn(line, now)
+                return None
             heappop(line.waiting)
             party.listed = None
             if blocked is None:
@@ -217,6 +228,17 @@ class Queue:
                 return line
         return None
 
+    def _better(self, party: Party, place: Place, now: int) -> Party | None:
+        """Somebody with a better place, who needs a line of this party and stands in another queue that is open now."""
+        for line in self._turns.get(now, ()):
+            other = self._best(line)
+            if other is None or other is party or set(other.lines).isdisjoint(party.lines):
+                continue
+            theirs = other.place()
+            if theirs is not None and theirs < place and self._blocked(other, theirs, now) is None:
+                return other
+        return None
+
     def _best(self, line: Line) -> Party | None:
         """The first party in the queue of a line; forgets listings that count for nothing.
 
@@ -246,5 +268,8 @@ class Queue:
 
     def _ensure_turn(self, line: Line, now: int) -> None:
         opens = line.opens(now)
-        if opens is not None:
+        # A line never opens earlier than it said before, so the turn that is due is soon enough.
+        if opens is not None and line.turn is None:
+            line.turn = opens
+            self._turns.setdefault(opens, {})[line] = None
             self.wake(line, opens)

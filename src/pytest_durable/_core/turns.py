@@ -209,12 +209,9 @@ class Turns:
     # -- turns --------------------------------------------------------------------------------------------------------
 
     def _wake(self, line: Line, at: int) -> None:
-        # A line never opens earlier than it said before, so the turn that is due is soon enough.
-        if line.turn is None:
-            line.turn = self.world.push(Happening(at, TIMER, "turn", line, "", lambda: self._turn(line)))
+        self.world.push(Happening(at, TIMER, "turn", line, "", lambda: self._turn(line)))
 
     def _turn(self, line: Line) -> None:
-        line.turn = None
         self.world.touch(line.id, "w")
         item: Any = self.queue.turn(line, self.world.now)
         if item is None:
