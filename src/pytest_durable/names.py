@@ -45,6 +45,7 @@ HAPPENING_NAMES = {
     "go on": "{run} goes on after {detail}",
     "step": "step {detail} of {run}",
     "end": "end of step {detail} of {run}",
+    "answer": "answer of {run}",
     "handler": "step {detail} of {run} goes on",
     "wake": "end of sleep {detail} of {run}",
     "timeout": "timeout of {detail} of {run}",
@@ -152,7 +153,8 @@ class Names:
         words = FAULT_NAMES[injection.verdict]
         if injection.event is not None:
             events = self.simulation.engine.answers.events
-            number = 1 + sum(event.name == injection.event.name for event in events)
+            same = [event for event in events if event.name == injection.event.name]
+            number = 1 + (same.index(injection.event) if injection.event in same else len(same))
             name = words.format(event=quoted(injection.event.name))
             return f"{name} ({number})" if number > 1 else name
         assert injection.run is not None, "this is our bug: a fault that befalls neither a run nor an event"

@@ -140,6 +140,6 @@ class Posting:
 
     @property
     def events(self) -> list[SentEvent]:
-        """Every event on the bus, in order of arrival, with what it did and did not do."""
+        """Every event on the bus, in the order in which they were sent, with what each did and did not do."""
         self.look(LOG_OF_EVENTS)
         return [SentEvent(event) for event in self.engine.answers.events]

@@ -233,7 +233,7 @@ class TestStage:
             return [(0, event), *self._held()]
         event.outcome.notes.append(str(chosen))
         if chosen.verdict == f.DROP:
-            self.engine.answers.log(event)
+            event.outcome.held.clear()
             return []
         if chosen.verdict == f.REORDER:
             arrive = Happening(self.world.now + chosen.fault.length, NEWS, "event", event, "late",
@@ -330,6 +330,7 @@ class TestStage:
             self.world.push(engine.answers.arrival(event, at))
             if run is not None:
                 run.sent.append(event)
+                run.talks = run.talks or entry is None
             ids.append(event.id)
         return ids
 

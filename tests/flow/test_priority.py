@@ -90,3 +90,29 @@ def test_who_waits_for_better_ones_says_so(durable, log, play):
     durable.settle()
     assert ["it is waiting for its turn"] in seen
     assert seen[-1] != ["it is waiting for its turn"]
+
+
+def test_of_two_queues_that_open_at_one_instant_the_better_request_goes_first(durable):
+    """B (older) waits for its key and A for a slot of the function; when both open at once, B begins first."""
+    started = {}
+
+    @durable_function(
+        "f",
+        trigger="go",
+        concurrency=[Concurrency(limit=2), Concurrency(limit=1, key="event.data.k")],
+        priority=Priority(run="int(event.data.p)"),
+    )
+    async def f(ctx: Context):
+        async def work():
+            started[ctx.event.data["n"]] = durable.now.second
+            await asyncio.sleep(ctx.event.data["d"])
+
+        await ctx.step.run("s", work)
+
+    durable.register(f)
+    jobs = [(0, "C", "c", 100, 10), (50, "X", "b", 0, 1), (100, "Y", "b", 100, 1), (200, "B", "b", 0, 1),
+            (300, "A", "a", 0, 1)]  # fmt: skip
+    for at, name, key, priority, length in jobs:
+        durable.send("go", {"n": name, "k": key, "p": priority, "d": length}, at=at)
+    durable.run_until_idle()
+    assert started == {"C": 0, "X": 0, "Y": 1, "B": 2, "A": 3}

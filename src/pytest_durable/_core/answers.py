@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 CANCEL_PERIOD = 365 * DAY
 
+ON_ITS_WAY = "it is on its way"
+"""What an event waits for until it arrives."""
+
 
 def event_id_of(milliseconds: int, seed: int, who: str) -> str:
     """The id of an event that was given none, made of who sends it."""
@@ -285,15 +288,16 @@ class Answers:
         return BusEvent(wire, sending, at, sender)
 
     def log(self, event: BusEvent) -> None:
-        """Add an event to the log."""
-        self.world.touch(LOG_OF_EVENTS, "c")
-        self.events.append(event)
+        """Add an event to the log, once."""
+        if not event.logged:
+            event.logged = True
+            self.world.touch(LOG_OF_EVENTS, "c")
+            self.events.append(event)
 
     def tick(self, spec: FunctionSpec, wire: dict[str, Any]) -> None:
         """Start a function for a tick of its cron; one tick starts it once. Others may listen for ticks."""
         self.ticks += 1
         event = BusEvent(wire, f"{spec.id} {wire['id']}", self.world.now, None)
-        event.arrived = True
         self.log(event)
         pauses = self.listeners.pauses(event.name)
         if spec.flow is not None:
@@ -308,9 +312,14 @@ class Answers:
     def arrival(self, event: BusEvent, at: int) -> Happening:
         """The happening in which an event arrives."""
         rank = NEWS if event.sender is None else WORK
+        if at <= self.world.now:
+            # It is sent now; one of a later time is sent then.
+            self.log(event)
+            event.outcome.held[ON_ITS_WAY] = ON_ITS_WAY
         return Happening(at, rank, "event", event, "", lambda: self._arrive(event))
 
     def _arrive(self, event: BusEvent) -> None:
+        self.log(event)
         for later, arriving in self.engine.stage.deliver(event):
             if later:
                 again = Happening(self.world.now + later, NEWS, "event", arriving, "late",
@@ -330,16 +339,15 @@ class Answers:
 
         event = BusEvent(make, who, self.world.now, run)
         self.world.touch(f"event {name}", "r")
+        self.log(event)
         if self.listeners.anybody(name):
+            event.outcome.held[ON_ITS_WAY] = ON_ITS_WAY
             self.world.push(Happening(self.world.now, NEWS, "event", event, "", lambda: self.deliver(event)))
-        else:
-            event.arrived = True
-            self.log(event)
 
     def deliver(self, event: BusEvent) -> None:
         """Let an event do what it does: start functions, wake waits, cancel runs. Semantics' A1 and A6."""
-        event.arrived = True
         event.sent_at = self.world.now
+        event.outcome.held.pop(ON_ITS_WAY, None)
         self.log(event)
         # The listeners as they are before the event starts anything: it does not cancel the run that it starts.
         pauses = self.listeners.pauses(event.name)

@@ -48,10 +48,10 @@ class BusEvent:
         id: of this sending; unique even where two events were given one id.
         sent_at: the instant at which it arrives, in microseconds.
         sender: the run that sent it, or None.
-        arrived: it has been delivered.
+        logged: it stands in the log of events.
     """
 
-    __slots__ = ("_make", "_outcome", "_wire", "arrived", "id", "sender", "sent_at")
+    __slots__ = ("_make", "_outcome", "_wire", "id", "logged", "sender", "sent_at")
 
     def __init__(
         self, wire: dict[str, Any] | Callable[[], dict[str, Any]], sending: str, sent_at: int, sender: RunState | None
@@ -61,7 +61,7 @@ class BusEvent:
         self.id = sending
         self.sent_at = sent_at
         self.sender = sender
-        self.arrived = False
+        self.logged = False
         self._outcome: Outcome | None = None
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import chance, wire
 from .answers import Answers
 from .attempts import Attempts
-from .commands import EXECUTED, INFER, SIGNAL, TIMER_OP, Asked, Command, Raised, Returned
+from .commands import EXECUTED, INFER, SIGNAL, TIMER_OP, Asked, Command, Raised, Returned, Suspended
 from .errors import (
     LimitError,
     NonDeterminismError,
@@ -111,11 +111,10 @@ class Engine:
 
     def _request(self, item: Item) -> None:
         run = item.run
-        watched = self.stage.befalls
         try:
             while True:
                 try:
-                    self._serve(item, watched=watched)
+                    self._serve(item)
                 finally:
                     if run.open is not None:
                         run.spec.host.leave(run)
@@ -128,7 +127,7 @@ class Engine:
             self.current = None
             self._follows = False
 
-    def _serve(self, item: Item, *, watched: bool) -> None:
+    def _serve(self, item: Item) -> None:
         run, world, target = item.run, self.world, item.target
         spec = run.spec
         if world.footprint is not None:
@@ -141,11 +140,37 @@ class Engine:
             run.status = RUNNING
             if spec.finish_timeout is not None:
                 self._limit_timer(run, world.now + spec.finish_timeout, "finish")
-        if (watched and not self.stage.before(item)) or (spec.remote and self.remote.refuses(run)):
+        if (self.stage.befalls and not self.stage.before(item)) or (spec.remote and self.remote.refuses(run)):
             return
         self.current = run
         run.attempt = item.attempt
         answer = self._enter(item)
+        if run.talks and not item.answered and not isinstance(answer, Suspended):
+            self.hear_later(item, answer)
+        else:
+            self._hear(item, answer)
+
+    def hear_later(self, item: Item, answer: Answer) -> None:
+        """Hear an answer behind the events that the body itself has sent: they were out before it was."""
+        run, body = item.run, item.run.open
+        run.talks, run.open = False, None
+
+        def hear() -> None:
+            self.world.touch(run.key, "w")
+            run.open = body
+            try:
+                if run.ended_at is None:
+                    self._hear(item, answer)
+            finally:
+                if run.open is not None:
+                    run.spec.host.leave(run)
+
+        happening = Happening(self.world.now, WORK, "answer", run, str(item), hear)
+        if run.spec.flow is not None:
+            self.answers.gates.turns.stays(item, happening)
+        self.world.push(happening)
+
+    def _hear(self, item: Item, answer: Answer) -> None:
         if item.answered:
             # Of what the body raised while it was left, only a mistake counts: all else is raised again at its end.
             if isinstance(answer, Raised) and isinstance(answer.error, (UsageError, NonDeterminismError)):
@@ -155,11 +180,11 @@ class Engine:
         elif isinstance(answer, Raised):
             self._raised(item, answer)
         elif isinstance(answer, Returned):
-            lost = self.stage.ended(item) if watched else None
+            lost = self.stage.ended(item) if self.stage.befalls else None
             self._returned(item, answer.value) if lost is None else self._raised(item, Raised(lost))
         else:
-            self.remote.take(item, answer, world.now)
-        if watched:
+            self.remote.take(item, answer, self.world.now)
+        if self.stage.befalls:
             # What befalls now is no part of the request any more.
             self.current = None
             self.stage.after(item)
@@ -447,6 +472,7 @@ class Engine:
         run.invocations += 1
         self.fact(run, "request", entry.key, {"attempt": 0, "again": True})
         run.spec.host.invoke(run, entry)
+        run.talks = False
         if run.open is not None:
             run.spec.host.leave(run)
 

@@ -34,6 +34,7 @@ WORDS = {
     "go on": "{name} goes on",
     "step": "step '{detail}' of {name} runs",
     "end": "step '{detail}' of {name} ends",
+    "answer": "the answer of {name} is heard",
     "handler": "step '{detail}' of {name} goes on",
     "request": "a request of {name} goes on ({detail})",
     "wake": "sleep '{detail}' of {name} ends",

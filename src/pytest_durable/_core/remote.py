@@ -109,6 +109,9 @@ class Remote:
             answer = suspended.resume()
         finally:
             self.engine.current = None
+        if run.talks and not isinstance(answer, Suspended):
+            self.engine.hear_later(item, answer)
+            return
         self.take(item, answer, since)
         if self.engine.stage.befalls and not isinstance(answer, Suspended):
             self.engine.stage.after(item)

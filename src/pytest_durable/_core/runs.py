@@ -319,6 +319,7 @@ class RunState:
         "started_at",
         "status",
         "surroundings",
+        "talks",
         "ticket",
         "timer",
         "uses",
@@ -361,6 +362,8 @@ class RunState:
         """What the host has left standing at a step for as long as the request takes, and closes then."""
         self.checkpoint = spec.checkpointing
         self.surroundings: Any = None
+        self.talks = False
+        """The body itself, and none of its steps, has sent events in the request that is under way."""
         self.planning = False
         """The server asks the SDK to plan each step and to execute none at once (``force_step_plan``)."""
         self.kept: Any = None
