@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from ._core.errors import UsageError
-from .invocation import BODY, CLOSING, GROUP, PATIENCE, Invocation
+from .invocation import BODY, CLOSING, GROUP, Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -97,11 +97,8 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
     def _too_late(self) -> None:
         invocation = self.invocation
         if invocation.phase is CLOSING:
-            invocation.ignored += 1
-            if invocation.ignored > PATIENCE:
-                # The body catches everything and asks again. It is left suspended here, which is an error of closing.
-                return
-            raise GeneratorExit
+            invocation.lose_patience(closing := GeneratorExit())
+            raise closing
         run = invocation.run
         msg = (
             f"step '{self.entry.key}' of {run.spec.id} is awaited outside the invocation that asked for it (the run "

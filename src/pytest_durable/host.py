@@ -22,7 +22,6 @@ from .invocation import (
     BODY,
     CLOSED,
     CLOSING,
-    PATIENCE,
     Doomed,
     Invocation,
     StepInterrupt,
@@ -41,9 +40,6 @@ if TYPE_CHECKING:
 
 watchers: list[Callable[[], AbstractContextManager[None]]] = []
 """Context managers that are entered while a body is executed, for checks that watch it; empty in ordinary runs."""
-
-ZOMBIES: list[Any] = []
-"""Bodies that cannot be closed, as they catch every GeneratorExit in a loop. Letting go of one would start it again."""
 
 GATHERED = frozenset({"gather.<locals>._done_callback", "TaskGroup._on_task_done"})
 """Who is told of the end of a branch that is one step, and cannot tell in which order its siblings ended."""
@@ -454,8 +450,8 @@ class Body:
             restore()
         if self.result is None:
             close_quietly(self.coro)
-            if invocation.ignored > PATIENCE:
-                ZOMBIES.append(self.coro)
+            if invocation.ignored:
+                restore()
         invocation.phase = CLOSED
         # The two know each other; apart, neither has to wait for the garbage collector.
         invocation.loop = loop.invocation = None

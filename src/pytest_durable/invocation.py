@@ -187,10 +187,10 @@ class Invocation:
         self.doom = error
         self.direct = False
         doomed = Doomed(str(error))
-        self._lose_patience(doomed)
+        self.lose_patience(doomed)
         return doomed
 
-    def _lose_patience(self, error: BaseException) -> None:
+    def lose_patience(self, error: BaseException) -> None:
         """Get out of a body that catches what ends it, and asks for the next step again and again."""
         self.ignored += 1
         if self.ignored > PATIENCE:
@@ -205,10 +205,8 @@ class Invocation:
 
     def _refuse(self, step_id: object) -> None:
         if self.phase is CLOSING or isinstance(sys.exc_info()[1], GeneratorExit):
-            self.ignored += 1
-            if self.ignored > PATIENCE:
-                return
-            raise GeneratorExit
+            self.lose_patience(closing := GeneratorExit())
+            raise closing
         if self.phase is LEAVING:
             self._leave_again()
         name = self.run.spec.id
@@ -228,6 +226,7 @@ class Invocation:
         if self.phase is CLOSED and self.run.executing and self.around.stage is not None:
             # Of the step in which this one is nested, whatever its handler catches.
             self.around.stage.misuse = error
+        self.lose_patience(error)
         raise error
 
     @contextmanager
@@ -254,7 +253,7 @@ class Invocation:
         if not isinstance(sys.exc_info()[1], StepInterrupt):
             self.doom = UsageError(swallowed(self.run, command))
         interrupt = StepInterrupt(command)
-        self._lose_patience(interrupt)
+        self.lose_patience(interrupt)
         raise interrupt
 
     def check_end(self, *, returned: bool) -> None:
