@@ -20,6 +20,9 @@ def compiled(text: str, where: str) -> Expression:
     """
     from .expressions import compile_expression
 
+    if not isinstance(text, str):
+        msg = f"{where}: the expression {text!r} is no text; write CEL, such as \"event.data.plan == 'free'\""
+        raise ExpressionError(msg)
     try:
         return compile_expression(text)
     except ExpressionError as error:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import UsageError
+from ._core.failing import text_of
 from ._core.results import ERROR, UNDER_WAY, VALUE, Result
 from .clock import real_sleep, virtual_sleep
 from .courses import Course
@@ -81,7 +82,7 @@ def _where(entry: Entry, run: RunState) -> str:
 
 def in_words(error: BaseException, entry: Entry, run: RunState) -> BaseException:
     """What asyncio says of loops, in the words of whoever wrote the step."""
-    text = str(error)
+    text = text_of(error)
     if text == LEFT_BEHIND:
         return UsageError(f"in {_where(entry, run)}, {text}")
     if isinstance(error, RuntimeError) and "attached to a different loop" in text:

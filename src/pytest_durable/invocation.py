@@ -266,14 +266,18 @@ class Invocation:
         run, branch = self.run, self.branch
         if self.position < len(branch):
             raise divergence(run, branch[self.position].key, None, None)
-        if returned:
-            for entry in branch:
-                if entry.awaited != self.number:
-                    msg = (
-                        f"step '{entry.key}' of {run.spec.id} was created and is never awaited in this invocation, at "
-                        f"{source_text(entry.source)}; write await ctx.step..., or gather it with others"
-                    )
-                    raise UsageError(msg)
+        if returned and (error := self.unawaited()) is not None:
+            raise error
+
+    def unawaited(self) -> UsageError | None:
+        """The error for the first step that this invocation has created and not awaited; None if there is none."""
+        for entry in self.branch[: self.position]:
+            if entry.awaited != self.number:
+                return UsageError(
+                    f"step '{entry.key}' of {self.run.spec.id} was created and is never awaited in this invocation, at "
+                    f"{source_text(entry.source)}; write await ctx.step..., or gather it with others"
+                )
+        return None
 
     # -- answering ----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._core import wire
@@ -14,7 +15,6 @@ from .moments import Between, Named, moment_of
 from .run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from ._core.engine import Engine
@@ -90,6 +90,11 @@ class Posting:
 
     def timeline(self, events: Mapping[Any, Event | list[Event]]) -> None:
         """Send each event at its duration (or datetime) from now: ``{"1h": Event(...), "2d": Event(...)}``."""
+        if not isinstance(events, Mapping):
+            msg = (
+                f"timeline: {events!r} is no mapping of moments to events; write {{'1h': Event(...), '2d': Event(...)}}"
+            )
+            raise UsageError(msg)
         for at, event in events.items():
             self.send(event, at=at)
 

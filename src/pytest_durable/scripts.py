@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._core import wire
 from ._core.commands import EXECUTED, INVOKE, SIGNAL, SLEEP, WAIT
 from ._core.errors import UsageError
 from ._core.instants import Duration, duration
-from .events import Event, Signal
+from ._core.limits import Limits
+from .events import Event, Signal, outgoing_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -211,10 +213,16 @@ class Reaction:
 
     def send(self, event: Event | str, data: Any = None, *, after: Duration = 0) -> Reaction:
         """Send an event, so long after the run began to wait."""
-        return self._add("send", event if not isinstance(event, str) else Event(event, data), None, after)
+        given = event if not isinstance(event, str) else Event(event, data)
+        outgoing_all(given, repr(self), Limits().event_bytes, 1)
+        return self._add("send", given, None, after)
 
     def signal(self, name: str, data: Any = None, *, after: Duration = 0) -> Reaction:
         """Send a signal, so long after the run began to wait."""
+        if not isinstance(name, str) or not name:
+            msg = f"{self!r}: signal={name!r} is not the name of a signal"
+            raise UsageError(msg)
+        data = wire.copy(data, f"{self!r}: the data of signal {name!r}")
         return self._add("signal", name, data, after)
 
     def cancel(self, *, after: Duration = 0) -> Reaction:

@@ -375,6 +375,12 @@ class Simulation(Posting):
             msg = f"step: {step_id!r} is not the id of a step"
             raise UsageError(msg)
         function_id = getattr(function, "id", function)
+        if function_id is not None and not isinstance(function_id, str):
+            msg = f"step({step_id!r}): function={function!r} is no durable function, nor the id of one"
+            raise UsageError(msg)
+        if index is not None and (not isinstance(index, int) or isinstance(index, bool) or index < 0):
+            msg = f"step({step_id!r}): index={index!r} is not a number of a use of the id, from 0 on"
+            raise UsageError(msg)
         return self._stage.scripts.add(Script(step_id, function_id, index))
 
     def on_wait(self, name: str) -> Reaction:

@@ -94,7 +94,8 @@ class Commands:
     ) -> WaitForEvent:
         where = self._where(entry.key)
         if not isinstance(event, str) or not event:
-            msg = f'{where}: event={event!r} is not the name of an event, such as "order/approved"'
+            given = "there is no event" if event is UNSET else f"event={event!r} is not the name of an event"
+            msg = f'{where}: {given}; say event="order/approved", or whatever it waits for'
             raise UsageError(msg)
         if if_exp is not None and not isinstance(if_exp, str):
             msg = f'{where}: if_exp={if_exp!r} is not an expression; write text, such as "async.data.ok == true"'
@@ -114,7 +115,8 @@ class Commands:
     def _wait_for_signal(self, entry: Entry, signal: Any, timeout: Any, on_conflict: Any) -> WaitForSignal:
         where = self._where(entry.key)
         if not isinstance(signal, str) or not signal:
-            msg = f"{where}: signal={signal!r} is not the name of a signal"
+            given = "there is no signal" if signal is UNSET else f"signal={signal!r} is not the name of a signal"
+            msg = f'{where}: {given}; say signal="approved", or whatever it waits for'
             raise UsageError(msg)
         if on_conflict not in {"replace", "fail"}:
             given = "there is no on_conflict" if on_conflict is UNSET else f"on_conflict={on_conflict!r}"
@@ -192,13 +194,19 @@ class Step(Commands):
         return AI(self)
 
     @overload
-    def run(self, step_id: str, handler: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> Coroutine[Any, Any, T]: ...
+    def run(
+        self, step_id: str, handler: Callable[[*Ts], Awaitable[T]], *args: *Ts, output_type: Any = None
+    ) -> Coroutine[Any, Any, T]: ...
 
     @overload
-    def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> Coroutine[Any, Any, T]: ...
+    def run(
+        self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts, output_type: Any = None
+    ) -> Coroutine[Any, Any, T]: ...
 
-    def run(self, step_id: str, handler: Any, *args: Any) -> Any:  # type: ignore[misc]  # the overloads speak for it
+    def run(self, step_id: str, handler: Any, *args: Any, output_type: Any = None) -> Any:  # type: ignore[misc]  # noqa: ARG002 - the overloads speak for it
         """Call ``handler(*args)``, sync or async, once its result is recorded never again.
+
+        ``output_type`` is for the serializer of an SDK; without one, here as there, it changes nothing.
 
         Raises:
             StepError: when awaited, after the last attempt failed.
@@ -234,7 +242,7 @@ class Step(Commands):
         self,
         step_id: str,
         *,
-        event: str,
+        event: str = UNSET,
         timeout: Duration | None = UNSET,
         if_exp: str | None = None,
         match: str | None = None,
@@ -254,7 +262,7 @@ class Step(Commands):
         )
 
     def wait_for_signal(
-        self, step_id: str, *, signal: str, timeout: Duration | None = UNSET, on_conflict: str = UNSET
+        self, step_id: str, *, signal: str = UNSET, timeout: Duration | None = UNSET, on_conflict: str = UNSET
     ) -> Coroutine[Any, Any, Signal | None]:
         """Wait for a signal by its name; None after the timeout. One run waits for a name at a time.
 
@@ -272,7 +280,13 @@ class Step(Commands):
         return self._take(entry, self._send, events)  # type: ignore[no-any-return]
 
     def invoke(
-        self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
+        self,
+        step_id: str,
+        *,
+        function: Any,
+        data: dict[str, Any] | None = None,
+        timeout: Duration | None = None,
+        v: str | None = None,  # noqa: ARG002 - the version of the event, which nothing here reads
     ) -> Coroutine[Any, Any, Any]:
         """Run another function and wait for its result.
 
@@ -291,6 +305,7 @@ class Step(Commands):
         function_id: str,
         data: dict[str, Any] | None = None,
         timeout: Duration | None = None,
+        v: str | None = None,  # noqa: ARG002 - as above
     ) -> Coroutine[Any, Any, Any]:
         """As ``invoke``, for a registered function named by its id; one of another app must be scripted."""
         entry = self._invocation.claim(step_id, INVOKE)
@@ -322,7 +337,7 @@ class Group:
         self._invocation = invocation
 
     async def parallel(
-        self, callables: Sequence[Callable[[], Awaitable[Any]]], *, parallel_mode: ParallelMode = ParallelMode.WAIT
+        self, callables: Sequence[Callable[[], Awaitable[Any]]], parallel_mode: ParallelMode = ParallelMode.WAIT
     ) -> tuple[Any, ...]:
         """Run callables that return awaitables side by side.
 

@@ -62,7 +62,7 @@ class StepSync(Commands):
         invocation.phase = LEAVING
         raise StepInterrupt(command)
 
-    def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts) -> T:
+    def run(self, step_id: str, handler: Callable[[*Ts], T], *args: *Ts, output_type: Any = None) -> T:  # noqa: ARG002 - as of Step.run
         """As ``Step.run``."""
         entry = self._invocation.claim(step_id, RUN)
         return self._take(  # type: ignore[no-any-return]  # what crossed JSON has the handler's type by its author's word
@@ -83,7 +83,7 @@ class StepSync(Commands):
         self,
         step_id: str,
         *,
-        event: str,
+        event: str = UNSET,
         timeout: Duration | None = UNSET,
         if_exp: str | None = None,
         match: str | None = None,
@@ -95,7 +95,7 @@ class StepSync(Commands):
         )
 
     def wait_for_signal(
-        self, step_id: str, *, signal: str, timeout: Duration | None = UNSET, on_conflict: str = UNSET
+        self, step_id: str, *, signal: str = UNSET, timeout: Duration | None = UNSET, on_conflict: str = UNSET
     ) -> Signal | None:
         """As ``Step.wait_for_signal``."""
         entry = self._invocation.claim(step_id, SIGNAL)
@@ -109,7 +109,13 @@ class StepSync(Commands):
         return self._take(entry, self._send, events)  # type: ignore[no-any-return]
 
     def invoke(
-        self, step_id: str, *, function: Any, data: dict[str, Any] | None = None, timeout: Duration | None = None
+        self,
+        step_id: str,
+        *,
+        function: Any,
+        data: dict[str, Any] | None = None,
+        timeout: Duration | None = None,
+        v: str | None = None,  # noqa: ARG002 - as of Step.invoke
     ) -> Any:
         """As ``Step.invoke``."""
         entry = self._invocation.claim(step_id, INVOKE)
@@ -123,6 +129,7 @@ class StepSync(Commands):
         function_id: str,
         data: dict[str, Any] | None = None,
         timeout: Duration | None = None,
+        v: str | None = None,  # noqa: ARG002 - as above
     ) -> Any:
         """As ``Step.invoke_by_id``."""
         entry = self._invocation.claim(step_id, INVOKE)
@@ -153,7 +160,7 @@ class GroupSync:
         self._invocation = invocation
 
     def parallel(
-        self, callables: Sequence[Callable[[], Any]], *, parallel_mode: ParallelMode = ParallelMode.WAIT
+        self, callables: Sequence[Callable[[], Any]], parallel_mode: ParallelMode = ParallelMode.WAIT
     ) -> tuple[Any, ...]:
         """As ``Group.parallel``: each callable runs up to its first new step, then all of these are planned."""
         results, interrupt, invocation = [], None, self._invocation

@@ -399,7 +399,7 @@ def test_a_failing_step_names_its_original_error(durable):
     assert (error.name, error.message) == ("OddError", "odd")
     assert isinstance(error.__cause__, OddError)
     assert "in work" in error.stack
-    assert str(error) == "OddError: odd"
+    assert (error.name, str(error)) == ("OddError", "odd")
 
 
 def call_later(coro):

@@ -11,7 +11,6 @@ from .commands import EXECUTED, INFER, SIGNAL, TIMER_OP, Asked, Command, Raised,
 from .errors import (
     LimitError,
     NonDeterminismError,
-    RetryAfterError,
     RunSizeError,
     StepSizeError,
     UsageError,
@@ -336,15 +335,18 @@ class Engine:
         return self.request_at(again, self.world.now + pause, "step" if target is not None else "go on")
 
     def _pause(self, run: RunState, who: str, item: Item, error: BaseException | None) -> int:
-        if isinstance(error, RetryAfterError):
-            wanted = self._retry_after(error)
+        if any(kind.__name__ == "RetryAfterError" for kind in type(error).__mro__):
+            # Ours, or that of an SDK, in a step of a native function.
+            wanted = self._retry_after(error.retry_after)  # type: ignore[union-attr]  # both have it
             return min(max(wanted, RETRY_AFTER_LEAST), RETRY_AFTER_MOST)
         jitter = chance.below(JITTER_MS, self.seed, run.id, who, item.number, item.attempt)
         return BACKOFF[min(item.attempt, len(BACKOFF) - 1)] + jitter * MILLISECOND
 
-    def _retry_after(self, error: RetryAfterError) -> int:
-        after = error.retry_after
+    def _retry_after(self, after: Any) -> int:
         if hasattr(after, "tzinfo"):
+            if after.tzinfo is None:
+                # The SDK takes the local time of its worker.
+                after = after.astimezone()
             return instant(after, "retry_after") - self.world.now
         return duration(after, "retry_after")
 

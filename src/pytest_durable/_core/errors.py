@@ -114,9 +114,6 @@ class StepError(DurableError):
         self.name = name
         self.stack = stack
 
-    def __str__(self) -> str:
-        return f"{self.name}: {self.message}" if self.message else self.name
-
 
 class NonRetriableStepError(StepError, NonRetriableError):
     """A StepError whose original was a NonRetriableError; ``except`` finds it under both names."""

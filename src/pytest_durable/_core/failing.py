@@ -8,6 +8,14 @@ from .errors import DurableError
 from .runs import Failure
 
 
+def text_of(error: BaseException) -> str:
+    """The text of an exception, also of one that cannot say it."""
+    try:
+        return str(error)
+    except Exception as another:  # noqa: BLE001 - the code of an author's class, which is not to take the run along
+        return f"(its text cannot be read: __str__ raises {type(another).__name__})"
+
+
 def failure_of(error: BaseException) -> Failure:
     """An exception as a fact."""
     name = getattr(error, "name", None) if isinstance(error, DurableError) else None
@@ -16,7 +24,7 @@ def failure_of(error: BaseException) -> Failure:
     stack = "".join(traceback.format_exception(error)) if error.__traceback__ is not None else None
     return Failure(
         name if isinstance(name, str) else type(error).__name__,
-        message if isinstance(message, str) else str(error),
+        message if isinstance(message, str) else text_of(error),
         kind=kind,
         stack=stack,
         exception=error,

@@ -112,7 +112,7 @@ def _explain(value: object, who: str, error: Exception) -> str:
     shown = shown if len(shown) <= WIDEST else shown[: WIDEST - 3] + "..."
     where = f" at {place.lstrip('.')}" if place else ""
     if isinstance(found, float):
-        return f"{who}: JSON has no {shown}{where}; return None or a text in its place"
+        return f"{who}: JSON has no {shown} (float){where}; return None or a text in its place"
     if place.endswith("(key)"):
         return f"{who}: {shown} ({type(found).__name__}) cannot be a key in JSON{where}; use text"
     return (
