@@ -191,7 +191,7 @@ class Simulation(Posting):
             )
             raise UnusedScriptError(msg)
         found = dict.fromkeys(f"{run.spec.id}: {finding}" for run in self.engine.runs for finding in run.findings)
-        idly = (reaction for reaction in self._stage.reactions if not reaction.used)
+        idly = (reaction for reaction in self._stage.reactions if reaction.parts and not reaction.used)
         idle = [f"{reaction!r}: no wait of that name has come up; correct the name" for reaction in idly]
         for line in [*self.idle_faults(), *idle, *found]:
             warnings.warn(line, DurabilityWarning, stacklevel=3)
