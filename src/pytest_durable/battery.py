@@ -137,8 +137,9 @@ def impure_body(subject: Subject) -> Verdict:
         except NonDeterminismError:
             simulation, run = None, None
     for use in _uses(watch, subject.allow):
+        again = "does it again" if use.kind in {"network", "process"} else "sees another value"
         verdict.violations.append(
-            f"{use}; a replay sees another value. Move it into a step, or allow it with allow=[{use.what!r}]"
+            f"{use}; a replay {again}. Move it into a step, or allow it with allow=[{use.what!r}]"
         )
     if simulation is not None and run is not None:
         outside: dict[tuple[str, str], list[int]] = {}

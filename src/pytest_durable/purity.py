@@ -34,6 +34,9 @@ MACHINE = {"getcwd", "getcwdb", "getpid", "getppid", "getlogin", "getuid", "unam
 ENVIRONMENT = {"__getitem__", "__setitem__", "__delitem__", "__iter__", "__len__", "__contains__", "copy"}
 CALLS = {dis.opmap[name] for name in ("CALL", "CALL_KW") if name in dis.opmap}
 
+CLIENTS, SENDS = f"{__package__}.adapters.inngest_client", {"send", "send_sync"}
+"""What sends events into the simulation: a body that does is executed again, and sends them again."""
+
 FILES = {"open", "listdir", "scandir", "stat", "lstat", "mkdir", "remove", "unlink", "rename", "rmdir", "replace"}
 AUDITED = {
     "socket.connect": "network", "socket.getaddrinfo": "network", "socket.bind": "network",
@@ -105,6 +108,8 @@ class Watch:
         name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
         if module == "os" and name in ENVIRONMENT and isinstance(frame.f_locals.get("self"), type(os.environ)):
             self.saw("environment", "os.environ", frame.f_back, named=True)
+        elif module == CLIENTS and name in SENDS:
+            self.saw("network", f"client.{name}", frame.f_back, named=True)
         elif module == "random" and name == "seed":
             generator = frame.f_locals.get("self")
             if generator is random._inst:  # noqa: SLF001 - the global generator, which others draw from as well

@@ -98,7 +98,7 @@ class StepRecord:
 def _input(command: Any) -> Any:
     if getattr(command, "kwargs", None):
         return dict(command.kwargs) if not command.args else [*command.args, command.kwargs]
-    for part in ("args", "events", "data", "event", "signal", "until", "length"):
+    for part in ("events", "args", "data", "event", "signal", "until", "length"):
         value = getattr(command, part, None)
         if value is not None:
             return list(value) if part == "args" else value

@@ -82,6 +82,12 @@ class Execute(Command):
         self.kwargs = kwargs
 
 
+class Sending(Execute):
+    """``send_event`` of an SDK, which calls code of its own; ``events`` are for the record."""
+
+    __slots__ = ("events",)
+
+
 class Send(Command):
     """``send_event``: put events on the bus; answered with their ids. An event here is its wire form."""
 

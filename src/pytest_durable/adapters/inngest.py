@@ -27,7 +27,7 @@ from . import inngest_client
 from .inngest_context import keep
 from .inngest_findings import findings
 from .inngest_request import CURRENT, Request
-from .inngest_wire import Decoder, Memo, hashed
+from .inngest_wire import DONE, STEPS, Decoder, Memo, hashed, unserializable
 from .inngest_worker import sleeps
 
 if TYPE_CHECKING:
@@ -294,7 +294,10 @@ class InngestHost:
         asked = request_to(self.fn_id, target, memo.body(target, limit), f"{run.id}-{run.invocations}")
 
         def read(response: Any) -> Reply:
-            reply = Decoder(run, request.world.now, around.known, request.ops).reply(response, request.errors)
+            raised = request.errors
+            if response.status_code not in {DONE, STEPS} and request.result is not None and not any(raised):
+                raised = [unserializable(request.result, run)]
+            reply = Decoder(run, request.world.now, around.known, request.ops).reply(response, raised)
             if around.stage.strict and target is None and reply.failure is None:
                 forgotten = self._forgotten(run, request.left, reply)
                 if forgotten is not None:

@@ -44,7 +44,7 @@ class Seen:
     Attributes:
         executed: the keys of the steps that it executed, and of which it has told nobody yet.
         aside: those that it executed in a task of their own.
-        raised: those of which the body has heard at once, by an exception.
+        raised: those of which the body has heard at once, by an exception, with its name.
         interrupts: what was raised to end it.
         asked: the keys and operations of all steps that the body asks for; for checks.
         doubles: keys that two uses of ids have in common, with the ids.
@@ -52,7 +52,7 @@ class Seen:
 
     executed: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
-    raised: tuple[str, ...] = ()
+    raised: tuple[tuple[str, str], ...] = ()
     interrupts: tuple[Any, ...] = ()
     asked: tuple[tuple[str, str], ...] = ()
     doubles: tuple[tuple[str, str], ...] = ()
@@ -65,11 +65,11 @@ class Seen:
         if known is not None and known.done and (known.id, known.index) != (step_id, index):
             self.doubles += ((key, step_id if known.id == key else known.id),)
 
-    def raises(self, key: str) -> None:
+    def raises(self, key: str, error: Exception) -> None:
         """The body gets the error of a step that was executed in this request, and nobody else does."""
         if key in self.executed:
             self.executed = tuple(one for one in self.executed if one != key)
-            self.raised += (key,)
+            self.raised += ((key, type(error).__name__),)
 
     def watch(self, execution: Any, ops: dict[str, str], *, is_async: bool) -> None:
         """Note every step that the body asks for, recorded or not."""
@@ -144,7 +144,13 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
         elif target is None or all(entry.done for entry in request.run.pending.values()):
             return
         elif seen.raised:
-            yield _caught(seen.raised[0])
+            yield _caught(*seen.raised[0])
+        elif not target.done:
+            yield (
+                f"step '{target.key}' was planned with its group, and in its own request the function returns without "
+                "asking for it: what it asks for differs between two requests of one run. The server takes what was "
+                "returned for the result; let only what steps have returned decide which steps there are"
+            )
         else:
             yield (
                 f"the function returned in the request of step '{target.key}' alone, which knows no other step of its "
@@ -153,7 +159,8 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
                 "a function of its own and invoke that"
             )
         return
-    yield from map(_caught, seen.raised)
+    for key, name in seen.raised:
+        yield _caught(key, name)
     executed = [key for key in seen.executed if key not in told]
     seen.aside = tuple(key for key in seen.aside if key not in told)
     if executed and seen.aside:
@@ -166,9 +173,9 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
         )
 
 
-def _caught(key: str) -> str:
+def _caught(key: str, name: str) -> str:
     return (
-        f"step '{key}' raised NonRetriableError and the function caught it: such a step is not recorded, so it is "
+        f"step '{key}' raised {name} and the function caught it: such a step is not recorded, so it is "
         "executed again in every request that follows, and in a group the function goes on without its siblings. Raise "
         "another error in the step and catch StepError, or return the error as a value"
     )
@@ -196,7 +203,7 @@ def _of_a_failure(request: Request, reply: Reply, target: Entry | None) -> Itera
         yield (
             f"step '{failed[-1]}' has failed, and its sibling '{target.key}' {what}, as the run ended first: {SIBLINGS}"
         )
-    elif reply.final and siblings and target.key in (*seen.executed, *seen.raised):
+    elif reply.final and siblings and target.key in (*seen.executed, *(key for key, _ in seen.raised)):
         yield (
             f"step '{target.key}' raised what is not retried, which ends the run at once, with its sibling "
             f"'{siblings[0]}' under way: {SIBLINGS}, and return the error as a value"

@@ -16,8 +16,9 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .._core.commands import RUN, SEND, Execute, Reply, Report, Suspended
+from .._core.commands import RUN, SEND, Execute, Reply, Report, Sending, Suspended
 from .._core.errors import UsageError
+from .._core.failing import failure_of
 from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
 from .._core.results import CRASH, VALUE, Result
@@ -30,7 +31,7 @@ from ..loop import VirtualLoop
 from .inngest_clock import InRequest
 from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
 from .inngest_in_place import staying
-from .inngest_wire import in_sdk, key_of
+from .inngest_wire import events_of, in_sdk, key_of
 from .inngest_worker import STUCK, Worker, ends_the_test
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class RequestLoop(VirtualLoop):
 
     def micros(self) -> int:
         """Microseconds since the request began."""
-        return self.request.elapsed
+        return self.request.clock.micros - self.request.began
 
     run_in_executor = StepLoop.run_in_executor  # type: ignore[assignment]  # here and now, as in a native step
 
@@ -115,6 +116,7 @@ class Request:
         self.began: int = self.clock.micros
         self.bound = surroundings.limits.callbacks_per_invocation
         self.ops: dict[str, str] = {}
+        self.inputs: dict[str, Any] = {}
         self.seen = Seen()
         self.turns = self.behind = 0
         self.context = contextvars.copy_context()
@@ -205,7 +207,7 @@ class Request:
             if due is not None:
                 message = POLLS.format(loop.where)
             self.close()
-            return Reply(failure=self._failure(UsageError(message)), final=True)
+            return Reply(failure=failure_of(UsageError(message)), final=True)
         self.stage.under_way[self] = None
         return Suspended(max(self.ended_at, self.began + due), self._fire)
 
@@ -301,16 +303,13 @@ class Request:
         if self.endless:
             restore()
             error = UsageError(self.endless.format(f"a request of {self.run.spec.id}"))
-            return Reply(failure=self._failure(error), final=True)
+            return Reply(failure=failure_of(error), final=True)
         if isinstance(response, BaseException):
             message = "Your server returned HTTP 500 before the SDK responded."
             name = "Server returned a fatal error"
             self.run.find(in_tasks(self))
             return Reply(failure=Failure(name, message, reason=name, exception=response))
         return read(response)
-
-    def _failure(self, error: BaseException) -> Failure:
-        return self.stage.engine.failure_of(error)  # type: ignore[no-any-return]
 
     @property
     def errors(self) -> list[BaseException | None]:
@@ -338,7 +337,8 @@ class Request:
             return index
 
         def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
-            self.ops[key_of(step_id, counts.get(step_id, 0))] = SEND
+            key = key_of(step_id, counts.get(step_id, 0))
+            self.ops[key], self.inputs[key] = SEND, events_of(*args, **kwargs)
             return send(step_id, *args, **kwargs)
 
         def invoked(step_id: str, **kwargs: Any) -> Any:
@@ -352,8 +352,8 @@ class Request:
                 attempt = partial(self._attempt, step_id, index, handler)
                 try:
                     return await run(step_id, attempt, *args, **kwargs)
-                except Exception:
-                    self.seen.raises(key_of(step_id, index))
+                except Exception as error:
+                    self.seen.raises(key_of(step_id, index), error)
                     raise
 
             async def send_step(step_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -367,8 +367,8 @@ class Request:
                 attempt = partial(self._attempt_sync, step_id, index, handler)
                 try:
                     return run(step_id, attempt, *args, **kwargs)
-                except Exception:
-                    self.seen.raises(key_of(step_id, index))
+                except Exception as error:
+                    self.seen.raises(key_of(step_id, index), error)
                     raise
 
             step.run, step.send_event = run_now, send_event
@@ -378,7 +378,10 @@ class Request:
 
     def _begin(self, step_id: str, index: int, handler: Any, args: Any) -> Entry:
         key = key_of(step_id, index)
-        command = Execute(key, step_id, index, self.ops.get(key, RUN), handler, args, {})
+        op = self.ops.get(key, RUN)
+        command: Any = (Sending if op == SEND else Execute)(key, step_id, index, op, handler, args, {})
+        if op == SEND:
+            command.events = self.inputs[key]
         aside = self.body is not None and asyncio.current_task() is not self.body
         self.seen.executes(key, step_id, index, self.run.entries.get(key), aside=aside)
         entry: Entry = self.stage.engine.remote.begin(self.run, command)
@@ -488,11 +491,6 @@ class Request:
             self.lost = Report(entry.command, result)
             raise Lost
         raise in_sdk(error)
-
-    @property
-    def elapsed(self) -> int:
-        """Microseconds since the request began."""
-        return self.clock.micros - self.began
 
     def sleep(self, micros: int) -> None:
         """Block for a while."""

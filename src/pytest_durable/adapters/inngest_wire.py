@@ -298,6 +298,24 @@ def step_of(op: dict[str, Any]) -> tuple[str, str, int]:
     return key_of(step_id, index), step_id, index
 
 
+def events_of(events: Any = (), **_: Any) -> list[dict[str, Any]]:
+    """What a step sends, for its record: the events in the form that native steps have them in."""
+    listed = events if isinstance(events, (list, tuple)) else [events]
+    return [{name: getattr(event, name, None) for name in ("name", "data", "id", "ts")} for event in listed]
+
+
+def unserializable(result: Any, run: RunState) -> BaseException | None:
+    """What of the SDK's own result JSON cannot carry, named with its place and type; None if that is not the matter."""
+    for one in result.multi or [result]:
+        step = one.step
+        who = f"step '{step.display_name}' of {run.spec.id}" if step is not None else f"the result of {run.spec.id}"
+        try:
+            wire.store(one.output, who)
+        except UsageError as error:
+            return error
+    return None
+
+
 def length_of(text: str) -> int:
     """The microseconds of a duration as the SDK writes it: one whole number and a unit."""
     return sum(int(number) * UNITS[unit] for number, unit in _PART.findall(text))
