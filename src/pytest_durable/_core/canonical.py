@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 from .wire import HALF, Stored
@@ -49,6 +50,12 @@ def canonical_text(value: object) -> str:
     return _sorted(_read(json.dumps(value)))
 
 
+def canonical_event(event: dict[str, Any]) -> str:
+    """The same of an event in its wire form, whose keys are texts."""
+    text = _sorted(event)
+    return text if _ODD.search(text) is None else canonical_text(event)
+
+
 def _whole_characters(text: str) -> str:
     """A string as the server reads it: halves of surrogate pairs are no characters, and replaced."""
     if text.isascii():
@@ -88,6 +95,9 @@ def _double(text: str) -> int | float:
     zeros = int(exponent) - len(fraction)
     return int(f"{digits}{fraction}{'0' * zeros}")
 
+
+_ODD = re.compile(r"\d[.eE]|\d{16}|NaN|Infinity|\\ud")
+"""What may be another number, or another text, over there."""
 
 _sorted = json.JSONEncoder(sort_keys=True).encode
 _decode = json.JSONDecoder(parse_float=_double, parse_int=_whole, parse_constant=_refuse).decode

@@ -110,10 +110,11 @@ class Engine:
 
     def _request(self, item: Item) -> None:
         run = item.run
+        watched = self.stage.befalls
         try:
             while True:
                 try:
-                    self._serve(item)
+                    self._serve(item, watched=watched)
                 finally:
                     if run.open is not None:
                         run.spec.host.leave(run)
@@ -126,7 +127,7 @@ class Engine:
             self.current = None
             self._follows = False
 
-    def _serve(self, item: Item) -> None:
+    def _serve(self, item: Item, *, watched: bool) -> None:
         run, world, target = item.run, self.world, item.target
         spec = run.spec
         if world.footprint is not None:
@@ -139,7 +140,7 @@ class Engine:
             run.status = RUNNING
             if spec.finish_timeout is not None:
                 self._limit_timer(run, world.now + spec.finish_timeout, "finish")
-        if (self.stage.befalls and not self.stage.before(item)) or (spec.remote and self.remote.refuses(run)):
+        if (watched and not self.stage.before(item)) or (spec.remote and self.remote.refuses(run)):
             return
         self.current = run
         run.attempt = item.attempt
@@ -147,7 +148,7 @@ class Engine:
         if run.talks and not item.answered and not isinstance(answer, Suspended):
             self.hear_later(item, answer)
         else:
-            self._hear(item, answer)
+            self._hear(item, answer, watched=watched)
 
     def hear_later(self, item: Item, answer: Answer) -> None:
         """Hear an answer behind the events that the body itself has sent: they were out before it was."""
@@ -159,7 +160,7 @@ class Engine:
             run.open = body
             try:
                 if run.ended_at is None:
-                    self._hear(item, answer)
+                    self._hear(item, answer, watched=self.stage.befalls)
             finally:
                 if run.open is not None:
                     run.spec.host.leave(run)
@@ -169,7 +170,7 @@ class Engine:
             self.answers.gates.turns.stays(item, happening)
         self.world.push(happening)
 
-    def _hear(self, item: Item, answer: Answer) -> None:
+    def _hear(self, item: Item, answer: Answer, *, watched: bool) -> None:
         if item.answered:
             # Of what the body raised while it was left, only a mistake counts: all else is raised again at its end.
             if isinstance(answer, Raised) and isinstance(answer.error, (UsageError, NonDeterminismError)):
@@ -179,11 +180,11 @@ class Engine:
         elif isinstance(answer, Raised):
             self._raised(item, answer)
         elif isinstance(answer, Returned):
-            lost = self.stage.ended(item) if self.stage.befalls else None
+            lost = self.stage.ended(item) if watched else None
             self._returned(item, answer.value) if lost is None else self._raised(item, Raised(lost))
         else:
             self.remote.take(item, answer, self.world.now)
-        if self.stage.befalls:
+        if watched:
             # What befalls now is no part of the request any more.
             self.current = None
             self.stage.after(item)

@@ -185,10 +185,15 @@ class Queue:
             place = party.place()
             assert place is not None, "this is our bug: the best party is empty"
             blocked = self._blocked(party, place, now)
-            if blocked is None and self._better(party, place, now) is not None:
-                # It is in another queue, whose turn comes first.
+            better = self._better(party, place, now) if blocked is None else None
+            if better is not None:
+                # It stands in another queue, whose turn it is at this very instant.
+                waiter = heappop(better.heap)[2]
+                self._take(better, waiter, now)
+                better.listed = None
+                self._list(better)
                 self._ensure_turn(line, now)
-                return None
+                return waiter
             heappop(line.waiting)
             party.listed = None
             if blocked is None:
@@ -229,15 +234,16 @@ class Queue:
         return None
 
     def _better(self, party: Party, place: Place, now: int) -> Party | None:
-        """Somebody with a better place, who needs a line of this party and stands in another queue that is open now."""
+        """Who has the best place of those that are better, need a line of this party, and are let in now elsewhere."""
+        found = None
         for line in self._turns.get(now, ()):
             other = self._best(line)
             if other is None or other is party or set(other.lines).isdisjoint(party.lines):
                 continue
             theirs = other.place()
             if theirs is not None and theirs < place and self._blocked(other, theirs, now) is None:
-                return other
-        return None
+                found, place = other, theirs
+        return found
 
     def _best(self, line: Line) -> Party | None:
         """The first party in the queue of a line; forgets listings that count for nothing.

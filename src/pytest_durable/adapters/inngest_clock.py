@@ -15,11 +15,12 @@ from inngest._internal import errors
 from inngest._internal.step_lib import step_async, step_sync
 
 from .._core.instants import as_datetime
-from ..loop import GUARD
+from ..courses import StepLoop
+from ..loop import GUARD, VirtualLoop
 
 if TYPE_CHECKING:
     from ..clock import Clock
-    from .inngest_request import Request, RequestLoop
+    from .inngest_request import Request
 
 PLACES: tuple[Any, ...] = (errors, step_async, step_sync)
 """The modules of the SDK that look at a clock."""
@@ -40,6 +41,20 @@ class VirtualClock:
     def __exit__(self, *_: object) -> None:
         for place, before in zip(PLACES, self._before, strict=True):
             place.datetime = before
+
+
+class RequestLoop(VirtualLoop):
+    """The event loop of a request: the time of the world since the request began."""
+
+    def __init__(self, of: str, bound: int, request: Request) -> None:
+        super().__init__(of, bound)
+        self.request = request
+
+    def micros(self) -> int:
+        """Microseconds since the request began."""
+        return self.request.clock.micros - self.request.began
+
+    run_in_executor = StepLoop.run_in_executor  # type: ignore[assignment]  # here and now, as in a native step
 
 
 class InRequest:

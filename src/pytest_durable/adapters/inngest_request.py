@@ -23,12 +23,10 @@ from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
 from .._core.results import CRASH, VALUE, Result
 from .._core.runs import Failure
-from ..courses import StepLoop
 from ..escape import escape, restore
 from ..handlers import in_words
 from ..host import watched, watchers
-from ..loop import VirtualLoop
-from .inngest_clock import InRequest
+from .inngest_clock import InRequest, RequestLoop
 from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
 from .inngest_in_place import staying
 from .inngest_wire import events_of, in_sdk, key_of
@@ -65,20 +63,6 @@ class Lost(BaseException):
     """Nobody hears the answer of this request: its worker crashed, or it used the simulation wrongly."""
 
 
-class RequestLoop(VirtualLoop):
-    """The event loop of a request: the time of the world since the request began."""
-
-    def __init__(self, of: str, bound: int, request: Request) -> None:
-        super().__init__(of, bound)
-        self.request = request
-
-    def micros(self) -> int:
-        """Microseconds since the request began."""
-        return self.request.clock.micros - self.request.began
-
-    run_in_executor = StepLoop.run_in_executor  # type: ignore[assignment]  # here and now, as in a native step
-
-
 class Request:
     """One request.
 
@@ -92,6 +76,8 @@ class Request:
     """
 
     result: Any = None
+    task: Any = None
+    loop: Any = None
     left: Mapping[str, Any] = MappingProxyType({})
     lost: Report | None = None
     executing: Entry | None = None
@@ -119,7 +105,7 @@ class Request:
         self.inputs: dict[str, Any] = {}
         self.seen = Seen()
         self.turns = self.behind = 0
-        self.context = contextvars.copy_context()
+        self.context: Any = contextvars.copy_context()
         self.context.run(CURRENT.set, self)
         if self.world.footprint is not None:
             # The body is entered for a planned step too, and may look at what other steps do.
@@ -137,7 +123,7 @@ class Request:
 
     def run_sync(self, call: Callable[[], Any], read: Callable[[Any], Reply], *, aside: bool) -> Reply | Suspended:
         """Make a request of a sync function, here, or on a thread of its own that others do not wait for."""
-        self.read = read
+        self.read: Any = read
         if aside:
             self.worker = Worker(lambda: self.context.run(call), lambda: self._in_request(None), Lost, ends_the_test)
             return self._turn_aside()
@@ -178,7 +164,7 @@ class Request:
 
     def run_async(self, coro: Awaitable[Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
         """Begin a request of an async function."""
-        self.loop: Any = RequestLoop(f"a request of {self.run.spec.id}", self.bound, self)  # type: ignore[abstract]  # as StepLoop
+        self.loop = RequestLoop(f"a request of {self.run.spec.id}", self.bound, self)  # type: ignore[abstract]  # as StepLoop
         self.task = self.loop.create_task(coro, context=self.context)
         self.read = read
         return self._turn()
@@ -251,7 +237,8 @@ class Request:
     def close(self) -> None:
         """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
         self.stage.under_way.pop(self, None)
-        (self.worker or self.loop).abandon()
+        if (left := self.worker or self.loop) is not None:
+            left.abandon()
 
     def _run_ready(self) -> None:
         try:
@@ -298,6 +285,13 @@ class Request:
         return InRequest(self, loop)
 
     def _reply(self, response: Any, read: Callable[[Any], Reply]) -> Reply:
+        reply = self._told_by(response, read)
+        if self not in self.stage.under_way:
+            # What is left of a request is a knot of references; untied, it needs no garbage collector.
+            self.context = self.task = self.body = self.result = self.read = self.loop = None
+        return reply
+
+    def _told_by(self, response: Any, read: Callable[[Any], Reply]) -> Reply:
         if self.lost is not None:
             return Reply([self.lost])
         if self.endless:

@@ -9,7 +9,7 @@ from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
 from .._core import gateway, wire
-from .._core.canonical import NotJSONError, canonical, canonical_text
+from .._core.canonical import NotJSONError, canonical, canonical_event, canonical_text
 from .._core.commands import (
     EXECUTED,
     INFER,
@@ -64,7 +64,7 @@ class Memo:
         self.run = run
         self.hashes: list[str] = []
         self.parts: list[str] = []
-        events = [canonical_text(event) for event in run.events]
+        events = [canonical_event(event) for event in run.events]
         self.events = f'"event":{events[0]},"events":[{",".join(events)}]'
 
     def body(self, target: Entry | None, limit: int | None) -> str:
