@@ -107,6 +107,14 @@ class StepCoroutine(Coroutine[Any, Any, Any]):
         raise UsageError(msg)
 
 
+def recorded(invocation: Invocation, entry: Entry, _new: Any = object.__new__) -> StepCoroutine:
+    """A ``StepCoroutine``. There is one for every step of every replay, and so it costs half as much."""
+    step: StepCoroutine = _new(StepCoroutine)
+    step.invocation = invocation
+    step.entry = entry
+    return step
+
+
 class Converted(StepCoroutine):
     """A recorded step whose result is made of what was recorded."""
 

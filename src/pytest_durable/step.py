@@ -28,11 +28,11 @@ from ._core.commands import (
 )
 from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
-from .awaiting import Converted, StepCoroutine, Wanted
+from .awaiting import Converted, Wanted, recorded
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
 from .gathering import StepGroup, are_steps
-from .invocation import GROUP, Invocation, ReplayLogger
+from .invocation import BODY, GROUP, Invocation, ReplayLogger
 from .loop import close_quietly
 
 if TYPE_CHECKING:
@@ -213,9 +213,19 @@ class Step(Commands):
             UsageError: the id or the handler is wrong, or the call stands inside a step.
         """
         invocation = self._invocation
-        entry = invocation.claim(step_id, RUN)
+        position, branch = invocation.position, invocation.branch
+        # What ``claim`` does where a step is asked for as before, without the call: this is most of a replay.
+        if (
+            position < len(branch)
+            and (entry := branch[position]).id == step_id
+            and entry.op is RUN
+            and invocation.phase is BODY
+        ):
+            invocation.position = position + 1
+        else:
+            entry = invocation.claim(step_id, RUN)
         if entry.order < invocation.horizon:
-            return StepCoroutine(invocation, entry)
+            return recorded(invocation, entry)
         return Wanted(invocation, entry, self._execute(entry, handler, args, NO_NAMES))
 
     def _take(self, entry: Entry, make: Callable[..., Command], *wanted: Any, convert: Any = None) -> Any:
@@ -226,7 +236,7 @@ class Step(Commands):
             except UsageError as error:
                 raise invocation.misused(error) from error.__cause__
             return Wanted(invocation, entry, command, convert)
-        return StepCoroutine(invocation, entry) if convert is None else Converted(invocation, entry, convert)
+        return recorded(invocation, entry) if convert is None else Converted(invocation, entry, convert)
 
     def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
         """Sleep for a timedelta, text such as "1h30m", or whole milliseconds."""
