@@ -95,7 +95,7 @@ def test_each_event_says_where_it_is(durable, log, play, outcomes):
         "batched for f (2 of 3) until 2025-01-01 00:00:04Z",
     ]
     durable.run_until_idle()
-    assert outcomes("go") == ["started f; batched (1 of 2)", "started f; batched (2 of 2)"]
+    assert outcomes("go") == ["started f; batched for f (1 of 2)", "started f; batched for f (2 of 2)"]
 
 
 def test_a_key_that_fails_drops_the_event(durable, log, play, outcomes):

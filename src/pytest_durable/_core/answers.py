@@ -368,7 +368,7 @@ class Answers:
                 break
             whys.append(why)
         else:
-            outcome.refused.append(f"did not start {spec.id}: {'; '.join(whys)}")
+            outcome.refused.append(f"did not start {spec.id}: {', and '.join(whys)}")
             return
         if spec.flow is not None:
             self.gates.arrive(spec, event)

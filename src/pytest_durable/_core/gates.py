@@ -133,7 +133,8 @@ class Gates:
             place = Place(spec, key)
             held = self._debounces[place.key] = Held(place, now)
         elif held.event.wire["ts"] > event.wire["ts"]:
-            self._refuse(spec, event, f"debounced: an event with a later ts, {held.event.wire['ts']}, is held", caller)
+            later = instant_text(held.event.wire["ts"] * MILLISECOND)
+            self._refuse(spec, event, f"debounced: an event with a later ts, {later}, is held", caller)
             return
         else:
             held.event.outcome.held.pop(spec.id, None)
@@ -196,7 +197,7 @@ class Gates:
         for number, (event, caller) in enumerate(events):
             event.outcome.held.pop(spec.id, None)
             event.outcome.started.append(spec.id)
-            event.outcome.notes.append(f"batched ({number + 1} of {len(events)})")
+            event.outcome.notes.append(f"batched for {spec.id} ({number + 1} of {len(events)})")
             if caller is not None:
                 run.ticket.callers.append((number, caller))
 
