@@ -84,7 +84,7 @@ class Posting:
             who = f"test {self._sent}"
             moment, closes = moment_of(at, self.world.now, "send: at")
             sent = answers.make_sending(given, who, None, moment)
-            self._put(answers.arrival(sent, moment), at, closes)
+            self._put(answers.arrival(sent, moment, fixed=not isinstance(at, Between)), at, closes)
             ids.append(sent.id)
         return ids
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+INSTALLED = "site-packages"
+"""Where the code of third parties is."""
+
 QUIET = ("logging", "importlib", "asyncio", "traceback", "warnings", "linecache", "abc")
 """Modules of the standard library that may look at the clock or at files for their own ends."""
 
@@ -50,7 +53,7 @@ def of_sdk(frame: FrameType | None) -> bool:
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).split(".", maxsplit=1)[0] in SDKS:
             return True
-        if "site-packages" not in frame.f_code.co_filename:
+        if INSTALLED not in frame.f_code.co_filename:
             return False
         frame = frame.f_back
     return False
@@ -80,22 +83,29 @@ class Watch:
 
         Its name is what the author called there, unless it is ``named`` already.
         """
-        name = what
+        name, installed = what, None
         while frame is not None:
             code = frame.f_code
             path = code.co_filename
             if path.startswith(HOME):
-                return
-            if of_library(path):
-                module = str(frame.f_globals.get("__name__", ""))
-                if module.split(".", maxsplit=1)[0] in QUIET:
+                break
+            third_party = INSTALLED in path
+            if third_party and installed is None:
+                if of_sdk(frame):
                     return
-                name = name if named else f"{module}.{code.co_name}"
-                frame = frame.f_back
-                continue
-            if not of_sdk(frame):
-                self.uses[Use(kind, name, path, frame.f_lineno)] = None
-            return
+                # An application may be installed, too; it is the author's, if nothing else is.
+                installed = Use(kind, name, path, frame.f_lineno)
+            if not third_party and not of_library(path):
+                if not of_sdk(frame):
+                    self.uses[Use(kind, name, path, frame.f_lineno)] = None
+                return
+            module = str(frame.f_globals.get("__name__", ""))
+            if not third_party and module.split(".", maxsplit=1)[0] in QUIET:
+                return
+            name = name if named and not third_party else f"{module}.{code.co_name}"
+            frame = frame.f_back
+        if installed is not None:
+            self.uses[installed] = None
 
     def profile(self, frame: FrameType, event: str, argument: Any) -> None:
         """What ``sys.setprofile`` calls: C functions by their owner and name, and the environment's own methods."""

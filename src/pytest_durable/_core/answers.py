@@ -309,10 +309,10 @@ class Answers:
             event.outcome.refused.append(f"did not start {spec.id}: it has a run for the tick of {wire['id']}")
         self._tell(event, [found for found in self.listeners.triggered(event.name) if found[0] is not spec], pauses)
 
-    def arrival(self, event: BusEvent, at: int) -> Happening:
-        """The happening in which an event arrives."""
+    def arrival(self, event: BusEvent, at: int, *, fixed: bool = True) -> Happening:
+        """The happening in which an event arrives; it is no ``fixed`` one if its moment is a choice."""
         rank = NEWS if event.sender is None else WORK
-        if at <= self.world.now:
+        if fixed and at <= self.world.now:
             # It is sent now; one of a later time is sent then.
             self.log(event)
             event.outcome.held[ON_ITS_WAY] = ON_ITS_WAY
