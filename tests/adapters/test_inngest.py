@@ -235,6 +235,7 @@ def test_what_is_no_json_fails():
     assert (run.status, run.invocations) == ("failed", 2)
 
 
+@pytest.mark.filterwarnings("ignore::pytest_durable.DurabilityWarning")
 def test_a_condition_that_the_server_cannot_fill_in_is_a_finding_with_a_bound():
     """The server would make the request for ever; the run fails after a while and says why."""
 
@@ -247,6 +248,7 @@ def test_a_condition_that_the_server_cannot_fill_in_is_a_finding_with_a_bound():
             run.wait()
     assert isinstance(caught.value.__cause__, UsageError)
     assert run.invocations == 50
+    assert ["for ever" in finding for finding in run.findings] == [True]
 
 
 def test_a_condition_that_does_not_compile_fails_the_run_at_once():

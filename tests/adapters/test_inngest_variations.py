@@ -78,6 +78,7 @@ def test_an_outcome_of_pytest_reaches_the_test(is_async):
         sim.start(made(body if is_async else sync_body)).wait()
 
 
+@pytest.mark.filterwarnings("ignore::pytest_durable.DurabilityWarning")
 def test_the_data_of_an_invocation_is_an_object():
     """Anything else the server cannot read; its endless repetition is reported as the finding that it is."""
 

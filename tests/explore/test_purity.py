@@ -3,10 +3,12 @@
 
 import os
 import random
+import re
 import time
 from functools import partial
 from pathlib import Path
 
+import croniter
 import pytest
 
 from pytest_durable import Context, DurabilityError, Event, checks, durable_function
@@ -154,6 +156,17 @@ async def fine(ctx: Context):
     for who in dict.fromkeys(ctx.event.data["who"]):
         await ctx.step.run("again", write, who)
     return sorted(seen - {"a"})
+
+
+def test_what_a_library_does_is_told_at_the_line_that_called_it():
+    """The author sees the own line and the name of what was called there, and not the inside of the library."""
+
+    @durable_function("f")
+    async def f(ctx: Context):
+        croniter.croniter("* * * * *")
+
+    with pytest.raises(DurabilityError, match=rf"clock: croniter\S*__init__ at {re.escape(__file__)}:\d+"):
+        checks.check_durable(f, {}, only=["impure_body"])
 
 
 def test_sets_that_are_sorted_or_of_numbers_are_fine():

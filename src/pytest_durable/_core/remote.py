@@ -122,7 +122,9 @@ class Remote:
         engine, run, failure = self.engine, item.run, reply.failure
         assert failure is not None, "this is our bug: a failed reply without a failure"
         attempts = RESENDS if failure.kind == "endless" else run.spec.attempts
-        if failure.kind not in {"server", "endless"}:
+        if failure.kind == "endless":
+            run.find([failure.message])
+        elif failure.kind != "server":
             engine.fact(run, "body.failed", "", failure.wire())
         if reply.final or item.attempt + 1 >= attempts:
             self._let_go(run)
