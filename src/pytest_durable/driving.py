@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 import time
 from asyncio import events
@@ -13,11 +15,33 @@ from ._core.errors import UsageError
 from .fence import start_in_a_drive
 from .gathering import gather
 from .loop import GUARD, ordered_as_completed, swap_current_task
+from .places import SDKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .clock import Clock
+
+
+SELDOM = 10_000
+"""How many new objects there may be until Python looks for garbage, while a simulation is entered. It keeps most of
+what it makes, and native functions leave no knots of references behind, so that looking more often finds nothing."""
+
+_thresholds: list[tuple[int, int, int]] = []
+"""When Python looked for garbage before each simulation that is entered."""
+
+
+def collect_seldom() -> None:
+    """Let Python look for garbage less often, until ``collect_as_before``; not where an SDK leaves much of it."""
+    before = gc.get_threshold()
+    _thresholds.append(before)
+    if 0 < before[0] < SELDOM and SDKS.isdisjoint(sys.modules):
+        gc.set_threshold(SELDOM, *before[1:])
+
+
+def collect_as_before() -> None:
+    """Take back one ``collect_seldom``; in whatever order simulations end, the last one leaves all as it was."""
+    gc.set_threshold(*_thresholds.pop())
 
 
 class Over:

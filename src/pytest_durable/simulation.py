@@ -14,7 +14,7 @@ from ._core.instants import Duration, as_datetime, duration, instant, instant_te
 from ._core.limits import Limits
 from ._core.world import World
 from .clock import Clock, adopt_sleep, start_instant
-from .driving import OVER, Drive, Over
+from .driving import OVER, Drive, Over, collect_as_before, collect_seldom
 from .events import Event
 from .faults import Fault, Faults, about_nothing
 from .fence import allowed
@@ -126,6 +126,7 @@ class Simulation(Posting):
         adapters.ready()
         adopt_sleep()
         self._clock.enter()
+        collect_seldom()
         self._entered = True
         return self
 
@@ -141,6 +142,7 @@ class Simulation(Posting):
         """Show real time again, and let go of bodies that are under way."""
         if self._entered:
             self._entered = False
+            collect_as_before()
             self._clock.leave()
         self._stage.close()
         self.engine.attempts.close()
