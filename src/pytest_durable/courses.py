@@ -169,7 +169,7 @@ class StepLoop(VirtualLoop):
             course.wake()
         return handle
 
-    def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> NumberedFuture:  # type: ignore[override]  # noqa: ARG002
+    def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> NumberedFuture:  # type: ignore[override]  # noqa: ARG002 - asyncio's signature; there is no executor
         """Run the function here and now: no thread, and the same order every time."""
         future = self.create_future()
         try:

@@ -38,12 +38,8 @@ class Attempts:
         result = self.engine.stage.attempt(run, entry)
         if result.kind is UNDER_WAY:
             self._pause(item, entry, result.payload)
-        elif run.ended_at is not None:
-            return
-        elif result.elapsed:
+        elif run.ended_at is None:
             self._take(item, entry, result)
-        else:
-            self._attempted(item, entry, result)
 
     def _did(self, what: str) -> None:
         """Say, for those who look at every happening, what the present one turned out to be."""
