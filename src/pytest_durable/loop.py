@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ._core.errors import BoundReachedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Coroutine
+    from collections.abc import Callable, Container
     from contextvars import Context
 
 MICROS = 1_000_000
@@ -27,28 +27,25 @@ LEFT_BEHIND = (
 NOTHING: Any = ()
 
 
-class NumberedFuture(asyncio.Future):  # type: ignore[type-arg]  # a future of anything
-    """A future whose hash is its number in its loop."""
+class Numbered:
+    """What has its number in its loop for a hash."""
 
     number = 0
+    get_loop: Callable[[], Any]
 
     def __hash__(self) -> int:
         # Most futures are in no set, so they get their numbers when they are put into one.
         if not self.number:
-            loop: Any = self.get_loop()
-            self.number = loop.next_number()
+            self.number = self.get_loop().next_number()
         return self.number
 
 
-class NumberedTask(asyncio.Task):  # type: ignore[type-arg]  # a task of anything
-    """A task whose hash is its number in its loop."""
+class NumberedFuture(Numbered, asyncio.Future):  # type: ignore[type-arg]  # a future of anything
+    """A future whose hash is its number in its loop."""
 
-    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: VirtualLoop, **kwargs: Any) -> None:
-        self.number = loop.next_number()
-        super().__init__(coro, loop=loop, **kwargs)
 
-    def __hash__(self) -> int:
-        return self.number
+class NumberedTask(Numbered, asyncio.Task):  # type: ignore[type-arg]  # a task of anything
+    """A task whose hash is its number in its loop, given to it when it is made."""
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -124,9 +121,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 coro: Any = task.get_coro()
                 close_quietly(coro)
                 _forget(task._fut_waiter)  # type: ignore[attr-defined]  # noqa: SLF001 - what it would be woken by
+                _forget(task)
             elif not task.cancelled():
                 task.exception()
-            _forget(task)
         # Tasks know their loop: apart, neither has to wait for the garbage collector, nor stays in the set that asyncio
         # keeps of all tasks.
         self.made = []
@@ -187,6 +184,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 close_quietly(coro)
                 raise
         task = NumberedTask(coro, loop=self, **kwargs)
+        hash(task)
         self.made.append(task)
         return task
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import chance
@@ -32,6 +32,13 @@ ON_ITS_WAY = "it is on its way"
 def event_id_of(milliseconds: int, seed: int, who: str) -> str:
     """The id of an event that was given none, made of who sends it."""
     return chance.ulid(milliseconds, seed, f"event {who}")
+
+
+def _system_wire(
+    name: str, data: Callable[[], dict[str, Any]], known: str, now: int, seed: int, who: str
+) -> dict[str, Any]:
+    # Not by ``make_event``: whoever reads it late gets the same, and it keeps no engine alive.
+    return {"data": data(), "id": known or event_id_of(now, seed, who), "name": name, "ts": now}
 
 
 class Answers:
@@ -332,12 +339,7 @@ class Answers:
         """Announce the end of a run. Where nobody listens, the event arrives at once and is no happening of its own."""
         now, seed, who = self.world.now // MILLISECOND, self.engine.seed, f"{run.id} {name}{mark}"
         known = run.id if name != "inngest/function.finished" else ""
-
-        def make() -> dict[str, Any]:
-            # Not by ``make_event``: whoever reads it late gets the same, and it keeps no engine alive.
-            return {"data": data(), "id": known or event_id_of(now, seed, who), "name": name, "ts": now}
-
-        event = BusEvent(make, who, self.world.now, run)
+        event = BusEvent(partial(_system_wire, name, data, known, now, seed, who), who, self.world.now, run)
         self.world.touch(f"event {name}", "r")
         self.log(event)
         if self.listeners.anybody(name):

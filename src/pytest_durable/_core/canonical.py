@@ -96,7 +96,7 @@ def _double(text: str) -> int | float:
     return int(f"{digits}{fraction}{'0' * zeros}")
 
 
-_ODD = re.compile(r"\d[.eE]|\d{16}|NaN|Infinity|\\ud")
+_ODD = re.compile(r"[0-9](?:[.e]|[0-9]{15})|NaN|Infinity|\\ud")
 """What may be another number, or another text, over there."""
 
 _sorted = json.JSONEncoder(sort_keys=True).encode

@@ -449,6 +449,7 @@ class Engine:
                     self.world.touch(f"signal {entry.command.signal}", "w")
         self.answers.listeners.remove_run(run)
         run.pending.clear()
+        run.kept = None
         if run.live is not None:
             run.spec.host.drop(run)
         self._announce(run)

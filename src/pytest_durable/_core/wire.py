@@ -30,6 +30,8 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 WIDEST = 60
 """How much of a value a message shows."""
 
+NULL = len("null")
+
 SMALL = 10**18
 """Whole numbers below this need no way over the wire to be known to survive it."""
 
@@ -73,7 +75,9 @@ def _is_flat(value: object) -> bool:
 def size(stored: Stored) -> int:
     """How many bytes of JSON a stored value has."""
     value, text = stored
-    return len(text) if text is not None else len(_encode(value))
+    if text is not None:
+        return len(text)
+    return NULL if value is None else len(_encode(value))
 
 
 def load(stored: Stored) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import inngest
@@ -27,11 +28,12 @@ from . import inngest_client
 from .inngest_context import keep
 from .inngest_findings import findings
 from .inngest_request import CURRENT, Request
+from .inngest_steps import surround
 from .inngest_wire import DONE, STEPS, Decoder, Memo, hashed, unserializable
 from .inngest_worker import sleeps
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Mapping
 
     from .._core.commands import Answer
     from .._core.runs import Entry, RunState
@@ -147,6 +149,9 @@ class Observed:
 
     def __init__(self, function: inngest.Function[Any]) -> None:
         self._function = function
+        # The handler asks for these in every request.
+        self.get_id, self.on_failure_fn_id = function.get_id, function.on_failure_fn_id
+        self.is_handler_async = function.is_handler_async
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._function, name)
@@ -154,8 +159,11 @@ class Observed:
     async def call(self, client: Any, ctx: Any, fn_id: str, middleware: Any) -> Any:
         """As the function's own."""
         request = CURRENT.get()
-        request.body = asyncio.current_task()
-        request.watch(ctx.step, is_async=True)
+        request.body = task = asyncio.current_task()
+        if task is None:
+            # Early versions of the SDK make no task of it.
+            return await asyncio.create_task(self.call(client, ctx, fn_id, middleware))
+        surround(ctx.step, request, is_async=True)
         keep(ctx, request, CURRENT)
         _ended(request, await self._function.call(client, ctx, fn_id, middleware))
         request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - what the body has not asked for
@@ -164,7 +172,7 @@ class Observed:
     def call_sync(self, client: Any, ctx: Any, fn_id: str, middleware: Any) -> Any:
         """As the function's own."""
         request = CURRENT.get()
-        request.watch(ctx.step, is_async=False)
+        surround(ctx.step, request, is_async=False)
         keep(ctx, request, CURRENT)
         _ended(request, self._function.call_sync(client, ctx, fn_id, middleware))
         request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - as above
@@ -287,37 +295,38 @@ class InngestHost:
         memo = run.kept
         if memo is None:
             memo = run.kept = Memo(run)
-        around = run.surroundings
-        request = Request(run, lambda function: self._invokable(run, function))
+        request = Request(run, partial(self._invokable, run))
         request.probing = probing
         request.stays = run.checkpoint and not (run.attempt or run.planning or probing) and target is None
         asked = request_to(self.fn_id, target, memo.body(target, limit), f"{run.id}-{run.invocations}")
-
-        def read(response: Any) -> Reply:
-            raised = request.errors
-            if response.status_code not in {DONE, STEPS} and request.result is not None and not any(raised):
-                raised = [unserializable(request.result, run)]
-            reply = Decoder(run, request.world.now, around.known, request.ops).reply(response, raised)
-            if around.stage.strict and target is None and reply.failure is None:
-                forgotten = self._forgotten(run, request.left, reply)
-                if forgotten is not None:
-                    return Reply(failure=around.stage.engine.failure_of(forgotten), final=True)
-            if not probing:
-                run.find(findings(request, reply, target))
-            return reply
-
+        read = partial(self._read, request, target)
         if self.is_async:
             return request.run_async(self.handler.post(asked), read), request
         aside = (self.sleeps or request.stays) and not probing
         return request.run_sync(lambda: self.handler.post_sync(asked), read, aside=aside), request
 
+    def _read(self, request: Request, target: Entry | None, response: Any) -> Reply:
+        """What a response says."""
+        run, raised = request.run, request.errors
+        around = run.surroundings
+        if response.status_code not in {DONE, STEPS} and request.result is not None and not any(raised):
+            raised = [unserializable(request.result, run)]
+        reply = Decoder(run, request.world.now, around.known, request.ops).reply(response, raised)
+        if around.stage.strict and target is None and reply.failure is None:
+            forgotten = self._forgotten(run, request.left, reply)
+            if forgotten is not None:
+                return Reply(failure=around.stage.engine.failure_of(forgotten), final=True)
+        if not request.probing:
+            run.find(findings(request, reply, target))
+        return reply
+
     @staticmethod
-    def _forgotten(run: RunState, left: Container[str], reply: Reply) -> BaseException | None:
+    def _forgotten(run: RunState, left: Mapping[str, Any], reply: Reply) -> BaseException | None:
         """A recorded step that the body has not asked for, although it went on or ended; None if all were.
 
         A failure among the members of a group hides those behind it, and is no such case.
         """
-        if any(entry.failure is not None for entry in run.stack):
+        if not left or any(entry.failure is not None for entry in run.stack):
             return None
         first = reply.reports[0].command if reply.reports else None
         instead = (first.key, first.op) if first is not None else None

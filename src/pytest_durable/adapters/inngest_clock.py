@@ -48,11 +48,12 @@ class RequestLoop(VirtualLoop):
 
     def __init__(self, of: str, bound: int, request: Request) -> None:
         super().__init__(of, bound)
-        self.request = request
+        # Not the request, which whatever is left of the loop would keep.
+        self.clock, self.began = request.clock, request.began
 
     def micros(self) -> int:
         """Microseconds since the request began."""
-        return self.request.clock.micros - self.request.began
+        return self.clock.micros - self.began
 
     run_in_executor = StepLoop.run_in_executor  # type: ignore[assignment]  # here and now, as in a native step
 

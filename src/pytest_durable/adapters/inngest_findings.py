@@ -45,7 +45,7 @@ class Seen:
         executed: the keys of the steps that it executed, and of which it has told nobody yet.
         aside: those that it executed in a task of their own.
         raised: those of which the body has heard at once, by an exception, with its name.
-        interrupts: what was raised to end it.
+        interrupts: the responses in what was raised to end it.
         asked: the keys and operations of all steps that the body asks for; for checks.
         doubles: keys that two uses of ids have in common, with the ids.
     """
@@ -99,7 +99,7 @@ def _key(info: Any) -> str:
 
 def interrupted(seen: Seen) -> list[str]:
     """The keys of the steps at which a request was to end."""
-    steps = [response.step for interrupt in seen.interrupts for response in interrupt.responses]
+    steps = [response.step for responses in seen.interrupts for response in responses]
     return [_key(step) for step in steps if step is not None]
 
 

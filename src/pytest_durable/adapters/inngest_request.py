@@ -1,8 +1,6 @@
 """One request to the SDK: its event loop in virtual time, and what the steps in it tell the simulation.
 
-An async request is suspended while it sleeps, so that other things happen meanwhile, as they do on a server. Nothing of
-the SDK is patched: the step tools of a request are an object of its own, and it is on that object that ``run`` and
-``send_event`` are surrounded.
+An async request is suspended while it sleeps, so that other things happen meanwhile, as they do on a server.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ import contextvars
 import inspect
 from asyncio import events, tasks
 from contextlib import ExitStack
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +23,10 @@ from .._core.runs import Failure
 from ..escape import escape, restore
 from ..handlers import in_words
 from ..host import watched, watchers
+from ..loop import close_quietly
 from .inngest_clock import InRequest, RequestLoop
 from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
-from .inngest_in_place import staying
-from .inngest_wire import events_of, in_sdk, key_of
+from .inngest_wire import in_sdk, key_of
 from .inngest_worker import STUCK, Worker, ends_the_test
 
 if TYPE_CHECKING:
@@ -69,6 +66,9 @@ class Request:
     Attributes:
         ops: the operations of steps that the wire does not tell apart, by their keys.
         result: what the SDK's own call gave, with the exceptions themselves.
+        handler: the SDK's own handler of an async request, until it has responded.
+        awaited: the task that it waits for.
+        response: what it responded, or what has left it.
         left: the part of the memo that the body has not asked for, by the ids of the wire.
         lost: why nobody hears the answer, as the report of the step at which that happened.
         stays: it goes on behind a step that it executed, instead of ending with it.
@@ -76,7 +76,9 @@ class Request:
     """
 
     result: Any = None
-    task: Any = None
+    handler: Any = None
+    awaited: Any = None
+    response: Any = None
     loop: Any = None
     left: Mapping[str, Any] = MappingProxyType({})
     lost: Report | None = None
@@ -114,7 +116,8 @@ class Request:
     def interrupted(self, interrupt: Any) -> None:
         """Take note of what is to end the request; leave a function that catches that again and again."""
         seen = self.seen
-        seen.interrupts += (interrupt,)
+        # Not the exception, whose traceback would keep all of the request alive.
+        seen.interrupts += (interrupt.responses,)
         if len(seen.interrupts) > MOST_INTERRUPTS:
             self.endless = SWALLOWS
             escape(Lost())
@@ -125,11 +128,11 @@ class Request:
         """Make a request of a sync function, here, or on a thread of its own that others do not wait for."""
         self.read: Any = read
         if aside:
-            self.worker = Worker(lambda: self.context.run(call), lambda: self._in_request(None), Lost, ends_the_test)
+            self.worker = Worker(lambda: self.context.run(call), lambda: InRequest(self, None), Lost, ends_the_test)
             return self._turn_aside()
         response: Any = None
         try:
-            with self._in_request(None):
+            with InRequest(self, None):
                 response = self.context.run(call)
         except BaseException as error:
             if ends_the_test(error):
@@ -162,27 +165,19 @@ class Request:
             self.wakes = self.clock.micros + micros
             self.worker.sleep()
 
-    def run_async(self, coro: Awaitable[Any], read: Callable[[Any], Reply]) -> Reply | Suspended:
+    def run_async(self, handler: Any, read: Callable[[Any], Reply]) -> Reply | Suspended:
         """Begin a request of an async function."""
         self.loop = RequestLoop(f"a request of {self.run.spec.id}", self.bound, self)  # type: ignore[abstract]  # as StepLoop
-        self.task = self.loop.create_task(coro, context=self.context)
-        self.read = read
+        self.handler, self.read = handler, read
         return self._turn()
 
     def _turn(self) -> Reply | Suspended:
-        loop, task = self.loop, self.task
         self._run_ready()
         if self.told is not None:
             return self._tell()
-        if task.done() or self.lost is not None:
-            response: Any = None
-            if self.lost is None:
-                error = asyncio.CancelledError() if task.cancelled() else task.exception()
-                response = error if error is not None else task.result()
-                if error is not None and ends_the_test(error):
-                    self.close()
-                    raise error
-            return self._at(self.ended_at, lambda: self._replied(response))
+        if self.handler is None or self.lost is not None:
+            return self._at(self.ended_at, self._replied)
+        loop = self.loop
         due = loop.next_timer()
         self.turns += 1
         if due is None or self.turns > TURNS_PER_REQUEST:
@@ -232,39 +227,57 @@ class Request:
         """Whether anything else than the author's function itself is under way in it."""
         if self.worker is not None:
             return False
-        return task is not self.body or any(not one.done() for one in self.loop.made if one not in (task, self.task))
+        return task is not self.body or any(not one.done() for one in self.loop.made if one is not task)
 
     def close(self) -> None:
         """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
         self.stage.under_way.pop(self, None)
+        if self.handler is not None:
+            close_quietly(self.handler)
         if (left := self.worker or self.loop) is not None:
             left.abandon()
 
     def _run_ready(self) -> None:
+        loop = self.loop
         try:
-            with self._in_request(self.loop):
-                self.loop.run_ready()
+            with InRequest(self, loop):
+                loop.run_ready()
+                while self.handler is not None and (self.awaited is None or self.awaited.done()):
+                    self._respond()
+                    loop.run_ready()
         except BaseException:
             # A bound was reached, or somebody wants the process to end: nothing of the request is to be left.
             self.close()
             raise
 
+    def _respond(self) -> None:
+        """Let the SDK's handler go on, which awaits the task of the function and nothing else."""
+        try:
+            self.awaited = self.context.run(self.handler.send, None)
+        except StopIteration as stop:
+            self.handler, self.response = None, stop.value
+        except BaseException as error:
+            self.handler = None
+            if ends_the_test(error):
+                raise
+            self.response = error  # Whatever leaves the SDK is a crash of its server.
+
     def _fire(self) -> Reply | Suspended:
         self.loop.fire_timer()
         return self._turn()
 
-    def _replied(self, response: Any) -> Reply:
+    def _replied(self) -> Reply:
         if self.lost is None:
             self._leave_behind()
         else:
             self.close()
-        return self._reply(response, self.read)
+        return self._reply(self.response, self.read)
 
     def _leave_behind(self) -> None:
         """Tasks that the function forgot go on behind the response, as they do on a server."""
         loop, due = self.loop, self.loop.next_timer()
-        alive = any(not task.done() for task in loop.made)
-        if not alive or due is None or self.behind >= TURNS_BEHIND or self.probing:
+        done = due is None or all(task.done() for task in loop.made)
+        if done or self.behind >= TURNS_BEHIND or self.probing:
             self.close()
             return
         self.behind += 1
@@ -281,14 +294,11 @@ class Request:
     def _at(self, instant: int, reply: Callable[[], Reply]) -> Reply | Suspended:
         return reply() if instant <= self.world.now else Suspended(instant, reply)
 
-    def _in_request(self, loop: RequestLoop | None) -> InRequest:
-        return InRequest(self, loop)
-
     def _reply(self, response: Any, read: Callable[[Any], Reply]) -> Reply:
         reply = self._told_by(response, read)
         if self not in self.stage.under_way:
             # What is left of a request is a knot of references; untied, it needs no garbage collector.
-            self.context = self.task = self.body = self.result = self.read = self.loop = None
+            self.context = self.awaited = self.body = self.result = self.response = self.read = self.loop = None
         return reply
 
     def _told_by(self, response: Any, read: Callable[[Any], Reply]) -> Reply:
@@ -315,60 +325,14 @@ class Request:
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
-    def watch(self, step: Any, *, is_async: bool) -> None:
-        """Surround the step tools of this request."""
-        run, send, invoke = staying(self, step, step.run, is_async=is_async), step.send_event, step.invoke
-        counts = step._step_id_counter._counts  # noqa: SLF001 - the SDK's own count, before it counts this step
-
-        def own(step_id: str) -> int:
-            if (current := CURRENT.get(self)) is not self:
-                msg = (
-                    f"step '{step_id}' is asked for in a request of {current.run.spec.id} with the ctx of another one, "
-                    f"of {self.run.spec.id}; use the ctx that the function was given, and keep none"
-                )
-                raise UsageError(msg)
-            index: int = counts.get(step_id, 0)
-            return index
-
-        def send_event(step_id: str, *args: Any, **kwargs: Any) -> Any:
-            key = key_of(step_id, counts.get(step_id, 0))
-            self.ops[key], self.inputs[key] = SEND, events_of(*args, **kwargs)
-            return send(step_id, *args, **kwargs)
-
-        def invoked(step_id: str, **kwargs: Any) -> Any:
-            self.known(kwargs.get("function"))
-            return invoke(step_id, **kwargs)
-
-        if is_async:
-
-            async def run_step(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
-                index = own(step_id)
-                attempt = partial(self._attempt, step_id, index, handler)
-                try:
-                    return await run(step_id, attempt, *args, **kwargs)
-                except Exception as error:
-                    self.seen.raises(key_of(step_id, index), error)
-                    raise
-
-            async def send_step(step_id: str, *args: Any, **kwargs: Any) -> Any:
-                return await send_event(step_id, *args, **kwargs)
-
-            step.run, step.send_event = run_step, send_step
-        else:
-
-            def run_now(step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
-                index = own(step_id)
-                attempt = partial(self._attempt_sync, step_id, index, handler)
-                try:
-                    return run(step_id, attempt, *args, **kwargs)
-                except Exception as error:
-                    self.seen.raises(key_of(step_id, index), error)
-                    raise
-
-            step.run, step.send_event = run_now, send_event
-        step.invoke = invoked
-        if self.probing:
-            self.seen.watch(step._execution, self.ops, is_async=is_async)  # noqa: SLF001 - the SDK offers no other way
+    def is_own(self, step_id: str) -> None:
+        """Refuse the use of its step tools in another request."""
+        if (current := CURRENT.get(self)) is not self:
+            msg = (
+                f"step '{step_id}' is asked for in a request of {current.run.spec.id} with the ctx of another one, "
+                f"of {self.run.spec.id}; use the ctx that the function was given, and keep none"
+            )
+            raise UsageError(msg)
 
     def _begin(self, step_id: str, index: int, handler: Any, args: Any) -> Entry:
         key = key_of(step_id, index)
@@ -381,7 +345,7 @@ class Request:
         entry: Entry = self.stage.engine.remote.begin(self.run, command)
         return entry
 
-    def _attempt(self, step_id: str, index: int, handler: Any, *args: Any) -> Any:
+    def attempt(self, step_id: str, index: int, handler: Any, *args: Any) -> Any:
         """Call the handler of a step; what it returns, or an awaitable of it, as the SDK takes either."""
         entry = self._begin(step_id, index, handler, args)
         if self._intervenes:
@@ -417,7 +381,8 @@ class Request:
         if told is not error:
             raise told from error
 
-    def _attempt_sync(self, step_id: str, index: int, handler: Any, *args: Any) -> Any:
+    def attempt_sync(self, step_id: str, index: int, handler: Any, *args: Any) -> Any:
+        """As ``attempt``, of a sync function."""
         entry = self._begin(step_id, index, handler, args)
         if self._intervenes:
             result = self._intervened(entry)
