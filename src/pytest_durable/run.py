@@ -243,9 +243,11 @@ class Run:
 
         def over() -> bool:
             nonlocal known, since
+            if state.ended_at is not None:
+                return True
             if len(state.noted) != known:
                 known, since = len(state.noted), simulation.ticks
-            return state.ended_at is not None or simulation.ticks - since > IDLE_TICKS
+            return simulation.ticks - since > IDLE_TICKS
 
         try:
             simulation.drive_to(over)

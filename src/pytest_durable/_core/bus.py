@@ -142,8 +142,9 @@ class Listeners:
         """Forget all pauses and signals of a run."""
         for pause in self._of_run.pop(run.id, ()):
             del self._pauses[pause.event][pause]
-        for signal in [name for name, (owner, _) in self.signals.items() if owner is run]:
-            del self.signals[signal]
+        if self.signals:
+            for signal in [name for name, (owner, _) in self.signals.items() if owner is run]:
+                del self.signals[signal]
 
     def pauses(self, name: str) -> list[Pause]:
         """All pauses for an event name, as they are now."""
@@ -151,7 +152,7 @@ class Listeners:
 
     def anybody(self, name: str) -> bool:
         """Whether an event of this name would find a pause or a trigger at all."""
-        return bool(self._pauses.get(name)) or any(True for _ in self.triggered(name))
+        return bool(self._pauses.get(name)) or (bool(self.functions) and any(True for _ in self.triggered(name)))
 
     def triggered(self, name: str) -> Iterator[tuple[FunctionSpec, list[Trigger]]]:
         """The functions with a trigger for this name, with those triggers."""

@@ -71,6 +71,13 @@ class Seen:
             self.executed = tuple(one for one in self.executed if one != key)
             self.raised += ((key, type(error).__name__),)
 
+    def is_plain(self, reply: Reply) -> bool:
+        """The one step that it executed is the one that it tells of, as in most requests: there is nothing to find."""
+        reports = reply.reports
+        if not reports or self.raised or self.doubles or self.aside or len(self.executed) != 1:
+            return False
+        return len(reports) == 1 and reports[0].command.key == self.executed[0]
+
     def watch(self, execution: Any, ops: dict[str, str], *, is_async: bool) -> None:
         """Note every step that the body asks for, recorded or not."""
         report = execution.report_step
@@ -128,6 +135,8 @@ def doubles(request: Request) -> Iterator[str]:
 def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[str]:
     """What is to be told of a request and its reply."""
     seen = request.seen
+    if seen.is_plain(reply):
+        return
     yield from doubles(request)
     if reply.failure is not None:
         yield from _of_a_failure(request, reply, target)

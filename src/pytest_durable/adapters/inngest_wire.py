@@ -66,6 +66,7 @@ class Memo:
         self.parts: list[str] = []
         events = [canonical_event(event) for event in run.events]
         self.events = f'"event":{events[0]},"events":[{",".join(events)}]'
+        self.whose = f'"fn_id":"{run.spec.id}","max_attempts":{run.spec.attempts},"run_id":"{run.id}"'
 
     def body(self, target: Entry | None, limit: int | None) -> str:
         """The body of a request; ``limit`` says how many recorded steps it shows, None is all."""
@@ -82,8 +83,7 @@ class Memo:
         planning = "true" if run.planning else "false"
         step = "step" if target is None else hashed(target.key)
         return (
-            f'{{"ctx":{{"attempt":{run.attempt},"disable_immediate_execution":{planning},"env":"dev",'
-            f'"fn_id":"{run.spec.id}","max_attempts":{run.spec.attempts},"run_id":"{run.id}",'
+            f'{{"ctx":{{"attempt":{run.attempt},"disable_immediate_execution":{planning},"env":"dev",{self.whose},'
             f'"stack":{{"current":{len(hashes)},"stack":[{stack}]}},"step_id":"{step}","use_api":false}},'
             f'{self.events},"steps":{{{",".join(parts)}}},"use_api":false,"version":2}}'
         )
