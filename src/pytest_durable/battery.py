@@ -245,7 +245,7 @@ def terminates(subject: Subject) -> Verdict:
         return verdict
     state = run._state  # noqa: SLF001 - checks look into the run
     if state.ended_at is None:
-        waits = "; ".join(simulation.describe_wait(entry) for entry in state.pending.values())
+        waits = "; ".join(simulation.describe_wait(entry) for entry in state.unsettled)
         verdict.violations.append(f"the run never ends: {waits}. Give the wait a timeout, or answer it in setup")
     elif run.error is not None:
         verdict.violations.append(

@@ -1,7 +1,7 @@
-"""Async handlers under way: each is a course of its own, on one event loop for all of them, as in a worker.
+"""Async code under way: each handler, and each request of an SDK, is a course of its own, on one event loop for all.
 
-A handler that sleeps is left there, and others go on meanwhile. What they share (a lock, an event, a queue of asyncio)
-works between them, as it is one loop; a course that waits for another one is woken by it.
+As in a worker, a course that sleeps is left there, and others go on meanwhile. What they share (a lock, an event, a
+queue of asyncio) works between them, as it is one loop; a course that waits for another one is woken by it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import UsageError
-from .loop import LEFT_BEHIND, NumberedFuture, VirtualLoop
+from .loop import LEFT_BEHIND, NOTHING, NumberedFuture, VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,41 +22,73 @@ if TYPE_CHECKING:
     from ._core.results import Result
     from .clock import Clock
 
-COURSE: contextvars.ContextVar[Course] = contextvars.ContextVar("course of a handler")
-"""Whose callback it is; every task of a handler has it in its context."""
+COURSE: contextvars.ContextVar[Course] = contextvars.ContextVar("course")
+"""Whose callback it is; every task of a course has it in its context."""
 
 
 class Course:
-    """One async handler, from its call to its end; see ``_core.results.Underway``.
+    """What the loop has of its own for each that runs on it: its callbacks, its timers, its tasks and its time.
 
     Attributes:
-        of: the step, for messages.
+        of: what runs, for messages.
         bound: how many callbacks may still run.
-        pauses: others go on while it sleeps; if not, it takes all of its time at once.
         at: the instant at which it goes on by itself, or None.
         busy_until: the instant up to which it blocks its own thread.
         wake: called when somebody else gives it something to do.
     """
 
     wake: Callable[[], None] | None = None
-    go_on: Callable[[], Result]
     at: int | None = None
     busy_until = 0
     number = 0
 
-    def __init__(self, of: str, bound: int, clock: Clock, *, pauses: bool) -> None:
+    def __init__(self, of: str, bound: int, clock: Clock) -> None:
         self.of = of
         self.bound = bound
         self.clock = clock
-        self.pauses = pauses
         self.began = clock.micros
         self.handles: deque[asyncio.Handle] = deque()
         self.timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self.made: list[Any] = []
-        self.loop = _loop()
-        self.task: Any = None
+        self.loop = _loops.loop
 
-    def itself(self) -> Course:
+    def pause(self, at: int | None) -> None:
+        """Take note that others go on, until an instant or until it is woken."""
+        self.at = at
+        self.busy_until = self.clock.micros
+        self.loop.paused[self] = None
+
+    @property
+    def alone(self) -> bool:
+        """Nobody else is under way who could wake it."""
+        return self.loop.paused.keys() <= {self}
+
+    def close(self) -> None:
+        """Let go of what is left of it; nobody waits for it any more."""
+        loop = self.loop
+        loop.paused.pop(self, None)
+        before = loop.switch(self)
+        try:
+            loop.abandon()
+        finally:
+            loop.switch(before)
+
+
+class HandlerCourse(Course):
+    """One async handler, from its call to its end; see ``_core.results.Underway``.
+
+    Attributes:
+        pauses: others go on while it sleeps; if not, it takes all of its time at once.
+    """
+
+    go_on: Callable[[], Result]
+    task: Any = None
+
+    def __init__(self, of: str, bound: int, clock: Clock, *, pauses: bool) -> None:
+        super().__init__(of, bound, clock)
+        self.pauses = pauses
+
+    def itself(self) -> HandlerCourse:
         """The course, in the place of a handler that is called."""
         return self
 
@@ -65,11 +97,11 @@ class Course:
         coro = awaitable if asyncio.iscoroutine(awaitable) else _wrapped(awaitable)
         context = contextvars.copy_context()
         context.run(COURSE.set, self)
-        before, self.loop.course = self.loop.course, self
+        before = self.loop.switch(self)
         try:
             self.task = self.loop.create_task(coro, context=context)
         finally:
-            self.loop.course = before
+            self.loop.switch(before)
 
     def advance(self) -> bool:
         """Go on until the handler ends, or until it sleeps and others go on. Whether it has ended.
@@ -78,16 +110,15 @@ class Course:
             UsageError: nothing will ever wake it.
         """
         loop, paused = self.loop, False
-        outer, before = events._get_running_loop(), loop.course  # noqa: SLF001 - this loop runs in place of any other
+        outer, before = events._get_running_loop(), loop.switch(self)  # noqa: SLF001 - this loop runs in place of any other
         events._set_running_loop(loop)  # noqa: SLF001 - as above
-        loop.course = self
         loop.paused.pop(self, None)
         try:
             paused = not self._turn()
         finally:
             if not paused:
                 loop.abandon()
-            loop.course = before
+            loop.switch(before)
             events._set_running_loop(outer)  # noqa: SLF001 - as above
         return not paused
 
@@ -96,64 +127,52 @@ class Course:
         loop.run_ready()
         while not task.done():
             due = loop.next_timer()
-            if due is None and not (self.pauses and loop.paused):
+            if due is None and not (self.pauses and not self.alone):
                 msg = (
                     f"{self.of} waits for something that no timer will bring; "
                     "a step can await its own tasks, asyncio.sleep and fakes, and nothing from outside"
                 )
                 raise UsageError(msg)
             if due is None or (self.pauses and due > loop.micros()):
-                self.at = None if due is None else self.began + due
-                self.busy_until = self.clock.micros
-                loop.paused[self] = None
+                self.pause(None if due is None else self.began + due)
                 return False
             self.clock.sleep(max(0, due - loop.micros()))
             loop.fire_timer()
             loop.run_ready()
         return True
 
-    def close(self) -> None:
-        """Let go of a handler that nobody waits for any more."""
-        loop = self.loop
-        loop.paused.pop(self, None)
-        before, loop.course = loop.course, self
-        try:
-            loop.abandon()
-        finally:
-            loop.course = before
-
-
-def _of_course(name: str) -> Any:
-    """What every loop has for itself, and this one for each of its courses."""
-
-    def read(loop: StepLoop) -> Any:
-        if loop.course is None:
-            raise UsageError(LEFT_BEHIND)
-        return getattr(loop.course, name)
-
-    def write(loop: StepLoop, value: Any) -> None:
-        setattr(loop.course, name, value)
-
-    return property(read, write)
-
 
 class StepLoop(VirtualLoop):
-    """The event loop of async handlers.
+    """The event loop of all courses; what it has of its own is that of the course that runs now.
 
     Attributes:
-        course: the one that runs now, or None.
+        course: that one, or None.
         paused: those that sleep or wait, in the order in which they began to.
     """
 
-    of, bound, handles, timers, made = map(_of_course, ("of", "bound", "handles", "timers", "made"))
-    _number = _of_course("number")
-
     def __init__(self) -> None:
+        super().__init__("", 0)
         self.course: Course | None = None
         self.paused: dict[Course, None] = {}
 
+    def switch(self, course: Course | None) -> Course | None:
+        """Let another course run, or none. Returns the one before."""
+        before = self.course
+        if before is not None:
+            before.bound, before.number = self.bound, self._number
+        self.course = course
+        if course is None:
+            self.handles = self.timers = self.made = NOTHING
+        else:
+            self.of, self.bound, self._number = course.of, course.bound, course.number
+            self.handles, self.timers, self.made = course.handles, course.timers, course.made
+        return before
+
+    def _open(self) -> None:
+        raise UsageError(LEFT_BEHIND)
+
     def micros(self) -> int:
-        """Microseconds since the step began."""
+        """Microseconds since the course began."""
         return self.course.clock.micros - self.course.began if self.course is not None else 0
 
     def call_soon(  # type: ignore[override]  # any callback
@@ -161,11 +180,11 @@ class StepLoop(VirtualLoop):
     ) -> asyncio.Handle:
         """Run a callback in the next turn of the course that it belongs to."""
         course = self.course if context is None else context.get(COURSE, self.course)
-        if course is None or course is self.course:
-            return super().call_soon(callback, *args, context=context)
+        if course is None:
+            raise UsageError(LEFT_BEHIND)
         handle = asyncio.Handle(callback, args, self, context)
         course.handles.append(handle)
-        if course.wake is not None:
+        if course is not self.course and course.wake is not None:
             course.wake()
         return handle
 
@@ -187,10 +206,6 @@ class _Loops(threading.local):
 
 
 _loops = _Loops()
-
-
-def _loop() -> StepLoop:
-    return _loops.loop
 
 
 async def _wrapped(awaitable: Any) -> Any:

@@ -89,7 +89,7 @@ class Drive:
         self._stock = asyncio.as_completed, asyncio.gather
         asyncio.as_completed, asyncio.gather = ordered_as_completed, gather
         self._outer = outer = events._get_running_loop()  # noqa: SLF001 - there is no public way to step out of a loop
-        if outer is not None and swap_current_task is not None and asyncio.current_task(outer) is not None:
+        if outer is not None and asyncio.current_task(outer) is not None:
             self._task = swap_current_task(outer, None)
         events._set_running_loop(GUARD)  # noqa: SLF001 - as above
         self._sleep, time.sleep = time.sleep, clocks.virtual_sleep  # type: ignore[assignment]  # it takes a float

@@ -12,7 +12,7 @@ from ._core.errors import UsageError
 from ._core.failing import text_of
 from ._core.results import ERROR, UNDER_WAY, VALUE, Result
 from .clock import real_sleep, virtual_sleep
-from .courses import Course
+from .courses import HandlerCourse
 from .loop import LEFT_BEHIND
 
 if TYPE_CHECKING:
@@ -62,8 +62,10 @@ def call(
     kind, value = VALUE, None
     try:
         value = handler(*args, **kwargs)
-        if type(value) not in PLAIN and (type(value) is Course or inspect.isawaitable(value)):
-            course = value if type(value) is Course else Course(_where(entry, run), bound, clock, pauses=pauses)
+        if type(value) not in PLAIN and (type(value) is HandlerCourse or inspect.isawaitable(value)):
+            course: Any = value
+            if type(value) is not HandlerCourse:
+                course = HandlerCourse(_where(entry, run), bound, clock, pauses=pauses)
             if course.task is None:
                 course.begin(value)
             kind, value = (VALUE, course.task.result()) if course.advance() else (UNDER_WAY, course)

@@ -126,7 +126,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 task.exception()
         # Tasks know their loop: apart, neither has to wait for the garbage collector, nor stays in the set that asyncio
         # keeps of all tasks.
-        self.made = []
+        if self.made:
+            self.made.clear()
         if self.handles:
             self.handles.clear()
 
@@ -279,8 +280,19 @@ def close_quietly(coro: Any) -> None:
 
 
 stock_as_completed = asyncio.as_completed
-swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
-"""How a task steps aside for another, where asyncio keeps it (from 3.12 on); None elsewhere."""
+
+
+def _swap_current_task(loop: asyncio.AbstractEventLoop, task: Any) -> Any:
+    before = asyncio.current_task(loop)
+    if before is not None:
+        tasks._leave_task(loop, before)  # noqa: SLF001 - as asyncio itself, from 3.12 on
+    if task is not None:
+        tasks._enter_task(loop, task)  # noqa: SLF001 - as above
+    return before
+
+
+swap_current_task: Any = getattr(tasks, "_swap_current_task", _swap_current_task)
+"""How a task steps aside for another; asyncio has it from 3.12 on."""
 
 
 def ordered_as_completed(fs: Any, **kwargs: Any) -> Any:

@@ -47,7 +47,7 @@ def _rows(run: RunState) -> list[tuple[int, str]]:
             rows.append((at, text))
     rows += [
         (entry.started_at, f"{entry.key}  ({entry.op}) under way since then")
-        for entry in run.pending.values()
+        for entry in run.unsettled
         if entry.started_at is not None
     ]
     if run.ended_at is None:

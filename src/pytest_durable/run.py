@@ -115,7 +115,7 @@ CHILDREN = 10
 
 def _waits(simulation: Simulation, state: RunState, generations: int) -> Iterator[str]:
     """What a run waits for, in words; of an invoked run, what that waits for."""
-    for entry in state.pending.values():
+    for entry in state.unsettled:
         told = simulation.describe_wait(entry)
         child = next((run for run in simulation.engine.runs if run.parent == (state, entry)), None)
         if child is not None and child.pending and generations:

@@ -114,23 +114,10 @@ class Attempts:
         self._await(item, entry, course)
 
     def _await(self, item: Item, entry: Entry, course: Underway) -> None:
-        """Make the rest of a handler due: at its time, or as soon as another one gives it something to do."""
-        world, at = self.world, course.at
-
-        def due(at: int) -> Happening:
-            # No end of the run calls it off: what is in flight happens, and nobody hears of it.
-            return self._due(item, entry, "handler", at, lambda: self._go_on(item, entry, course))
-
-        def wake() -> None:
-            course.wake = None
-            if at is not None:
-                world.call_off(goes_on)
-            world.push(due(max(world.now, course.busy_until)))
-
-        course.wake = wake
-        goes_on = due(world.now if at is None else at)
-        if at is not None:
-            world.push(goes_on)
+        # No end of the run calls it off: what is in flight happens, and nobody hears of it.
+        self.world.wait_for(
+            course, lambda at: self._due(item, entry, "handler", at, lambda: self._go_on(item, entry, course))
+        )
 
     def _go_on(self, item: Item, entry: Entry, course: Underway) -> None:
         engine, run = self.engine, item.run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .results import Result
+    from .results import Result, Wakeable
     from .runs import Failure, FunctionSpec, Refusal
     from .wire import Stored
 
@@ -240,13 +240,19 @@ class Reply:
 
 
 class Suspended:
-    """A request that is under way: it goes on at an instant, with ``resume``, which answers in its turn."""
+    """A request that is under way: it goes on at an instant, with ``resume``, which answers in its turn.
 
-    __slots__ = ("at", "resume")
+    Attributes:
+        at: that instant; None if only somebody else can wake it.
+        course: what others may wake, or None.
+    """
 
-    def __init__(self, at: int, resume: Callable[[], Reply | Suspended]) -> None:
+    __slots__ = ("at", "course", "resume")
+
+    def __init__(self, at: int | None, resume: Callable[[], Reply | Suspended], course: Wakeable | None = None) -> None:
         self.at = at
         self.resume = resume
+        self.course = course
 
 
 Answer = Asked | Returned | Raised | Reply | Suspended

@@ -84,11 +84,7 @@ class Remote:
         """Act on an answer: wait for the rest of a request that is under way, or handle its reply."""
         run = item.run
         if isinstance(answer, Suspended):
-            detail = f"{item} {item.attempt} {since}"
-            goes_on = Happening(answer.at, TIMER, "request", run, detail, lambda: self._go_on(item, answer, since))
-            if run.spec.flow is not None:
-                self.engine.answers.gates.turns.stays(item, goes_on)
-            self.world.push(goes_on)
+            self._await(item, answer, since)
         elif run.ended_at is not None:
             # Cancelled meanwhile: what the request did is done, and nobody hears of it.
             return
@@ -99,8 +95,25 @@ class Remote:
         else:
             self._reported(item, answer.reports)
 
+    def _await(self, item: Item, suspended: Suspended, since: int) -> None:
+        run, detail = item.run, f"{item} {item.attempt} {since}"
+
+        def due(at: int) -> Happening:
+            goes_on = Happening(at, TIMER, "request", run, detail, lambda: self._go_on(item, suspended, since))
+            if run.spec.flow is not None:
+                self.engine.answers.gates.turns.stays(item, goes_on)
+            return goes_on
+
+        if suspended.course is not None:
+            self.world.wait_for(suspended.course, due)
+        else:
+            assert suspended.at is not None, "this is our bug: a request that nobody lets go on"
+            self.world.push(due(suspended.at))
+
     def _go_on(self, item: Item, suspended: Suspended, since: int) -> None:
         run, world = item.run, self.world
+        if suspended.course is not None:
+            suspended.course.wake = None
         if world.footprint is not None:
             world.touch(run.key, "w")
             world.touch("step bodies", "w")

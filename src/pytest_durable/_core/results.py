@@ -10,19 +10,27 @@ if TYPE_CHECKING:
 VALUE, ERROR, CRASH, DEAF, UNDER_WAY = "value", "error", "crash", "deaf", "under way"
 
 
-class Underway(Protocol):
-    """A handler that sleeps or waits, while others go on.
+class Wakeable(Protocol):
+    """Code that sleeps or waits, while others go on.
 
     Attributes:
         at: the instant at which it goes on by itself, or None.
         busy_until: the instant before which nobody can wake it.
         wake: to be called when somebody else gives it something to do.
-        go_on: lets it go on, and gives the result then.
     """
 
     at: int | None
     busy_until: int
     wake: Callable[[], None] | None
+
+
+class Underway(Wakeable, Protocol):
+    """A handler that sleeps or waits, while others go on.
+
+    Attributes:
+        go_on: lets it go on, and gives the result then.
+    """
+
     go_on: Callable[[], Result]
 
     def close(self) -> None:

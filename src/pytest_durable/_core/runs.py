@@ -395,6 +395,14 @@ class RunState:
         self.stack.append(entry)
 
     @property
+    def unsettled(self) -> list[Entry]:
+        """The steps that it waits for, and those that a request under way executes; of a run that is over, none."""
+        if self.ended_at is not None:
+            return []
+        begun = [entry for entry in self.entries.values() if not (entry.done or entry.abandoned) and entry.attempts]
+        return [*self.pending.values(), *(entry for entry in begun if entry.key not in self.pending)]
+
+    @property
     def facts(self) -> list[Fact]:
         """The history so far."""
         noted = self.noted

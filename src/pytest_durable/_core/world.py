@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .choices import Chooser, Observer
     from .happenings import Happening
+    from .results import Wakeable
 
 # Every loop has a bound. These two end a livelock (functions that start each other without a distance in time) and a
 # storm (a cron or a retry that goes on for ever); a simulation can be given others.
@@ -129,6 +130,21 @@ class World:
         if footprint is not None:
             before = footprint.get(key, mode)
             footprint[key] = _STRONGER.get((before, mode), "w")
+
+    def wait_for(self, course: Wakeable, due: Callable[[int], Happening]) -> None:
+        """Make what goes on then due: at its time, or as soon as another one gives it something to do."""
+        at = course.at
+
+        def wake() -> None:
+            course.wake = None
+            if at is not None:
+                self.call_off(goes_on)
+            self.push(due(max(self.now, course.busy_until)))
+
+        course.wake = wake
+        goes_on = due(self.now if at is None else at)
+        if at is not None:
+            self.push(goes_on)
 
     def watch(self, watcher: Callable[[], object]) -> None:
         """Call this after every happening from now on."""

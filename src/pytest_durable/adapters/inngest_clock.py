@@ -1,4 +1,4 @@
-"""While code of a request runs: its loop, its time, and the clock that the SDK itself looks at.
+"""While code of a request runs: its course, its time, and the clock that the SDK itself looks at.
 
 Where the process does not show virtual time (``clock="off"``), the SDK sees it all the same: it computes the ends of
 sleeps and retries from ``datetime.datetime.now()``, in three modules.
@@ -15,11 +15,11 @@ from inngest._internal import errors
 from inngest._internal.step_lib import step_async, step_sync
 
 from .._core.instants import as_datetime
-from ..courses import StepLoop
-from ..loop import GUARD, VirtualLoop
+from ..loop import GUARD
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from ..courses import Course
     from .inngest_request import Request
 
 PLACES: tuple[Any, ...] = (errors, step_async, step_sync)
@@ -43,42 +43,29 @@ class VirtualClock:
             place.datetime = before
 
 
-class RequestLoop(VirtualLoop):
-    """The event loop of a request: the time of the world since the request began."""
-
-    def __init__(self, of: str, bound: int, request: Request) -> None:
-        super().__init__(of, bound)
-        # Not the request, which whatever is left of the loop would keep.
-        self.clock, self.began = request.clock, request.began
-
-    def micros(self) -> int:
-        """Microseconds since the request began."""
-        return self.clock.micros - self.began
-
-    run_in_executor = StepLoop.run_in_executor  # type: ignore[assignment]  # here and now, as in a native step
-
-
 class InRequest:
-    """The code of a request runs: on its loop, in its time, and known to the ledger."""
+    """The code of a request runs: in its course if it is async, in its time, and known to the ledger."""
 
-    __slots__ = ("before", "blocks", "loop", "outer", "request", "sdk_clock")
+    __slots__ = ("aside", "before", "blocks", "course", "outer", "request", "sdk_clock")
 
-    def __init__(self, request: Request, loop: RequestLoop | None) -> None:
+    def __init__(self, request: Request, course: Course | None) -> None:
         self.request = request
-        self.loop = loop
+        self.course = course
         self.sdk_clock: VirtualClock | None = None
 
     def __enter__(self) -> None:
-        request = self.request
+        request, course = self.request, self.course
         clock = request.clock
         self.before, clock.elapsed = clock.elapsed, 0
-        self.blocks, clock.block = clock.block, None if self.loop is not None else request.block
+        self.blocks, clock.block = clock.block, None if course is not None else request.block
         if clock.kind != "time-machine":
             self.sdk_clock = VirtualClock(clock)
             self.sdk_clock.__enter__()
         self.outer = events._get_running_loop()  # noqa: SLF001 - the request's loop runs in place of any other
         # On a thread of its own nothing else keeps a sync function from a loop in real time.
-        events._set_running_loop(self.loop or GUARD)  # noqa: SLF001 - asyncio has no public way to set it
+        loop: Any = GUARD if course is None else course.loop
+        events._set_running_loop(loop)  # noqa: SLF001 - asyncio has no public way to set it
+        self.aside = None if course is None else loop.switch(course)
         request.stage.executing = request.executing
         if request.executing is None:
             request.watch_body()
@@ -90,6 +77,8 @@ class InRequest:
             self.sdk_clock.__exit__()
         clock = request.clock
         request.executing, request.stage.executing = request.stage.executing, None
+        if self.course is not None:
+            self.course.loop.switch(self.aside)
         events._set_running_loop(self.outer)  # noqa: SLF001 - as above
         clock.elapsed, clock.block = self.before, self.blocks
         request.ended_at = clock.micros

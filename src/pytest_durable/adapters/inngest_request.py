@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from asyncio import events, tasks
+from asyncio import events
 from contextlib import ExitStack
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,12 @@ from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
 from .._core.results import CRASH, VALUE, Result
 from .._core.runs import Failure
+from ..courses import COURSE, Course
 from ..escape import escape, restore
 from ..handlers import in_words
 from ..host import watched, watchers
-from ..loop import close_quietly
-from .inngest_clock import InRequest, RequestLoop
+from ..loop import close_quietly, swap_current_task
+from .inngest_clock import InRequest
 from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
 from .inngest_wire import in_sdk, key_of
 from .inngest_worker import STUCK, Worker, ends_the_test
@@ -53,8 +54,6 @@ POLLS = (
 TURNS_BEHIND = 1_000
 """How many timers of forgotten tasks fire behind a response, until they are let go of."""
 
-_swap_current_task: Any = getattr(tasks, "_swap_current_task", None)
-
 
 class Lost(BaseException):
     """Nobody hears the answer of this request: its worker crashed, or it used the simulation wrongly."""
@@ -79,7 +78,8 @@ class Request:
     handler: Any = None
     awaited: Any = None
     response: Any = None
-    loop: Any = None
+    course: Any = None
+    due: int | None = None
     left: Mapping[str, Any] = MappingProxyType({})
     lost: Report | None = None
     executing: Entry | None = None
@@ -167,7 +167,8 @@ class Request:
 
     def run_async(self, handler: Any, read: Callable[[Any], Reply]) -> Reply | Suspended:
         """Begin a request of an async function."""
-        self.loop = RequestLoop(f"a request of {self.run.spec.id}", self.bound, self)  # type: ignore[abstract]  # as StepLoop
+        course = self.course = Course(f"a request of {self.run.spec.id}", self.bound, self.clock)
+        self.context.run(COURSE.set, course)
         self.handler, self.read = handler, read
         return self._turn()
 
@@ -177,27 +178,27 @@ class Request:
             return self._tell()
         if self.handler is None or self.lost is not None:
             return self._at(self.ended_at, self._replied)
-        loop = self.loop
-        due = loop.next_timer()
+        course, due = self.course, self.due
         self.turns += 1
-        if due is None or self.turns > TURNS_PER_REQUEST:
+        if (due is None and (course.alone or self.probing)) or self.turns > TURNS_PER_REQUEST:
             message = (
-                f"{loop.where} waits for something that no timer will bring; a function and its steps can await "
+                f"{course.of} waits for something that no timer will bring; a function and its steps can await "
                 "their own tasks, asyncio.sleep and fakes, and nothing from outside"
             )
-            if due is not None:
-                message = POLLS.format(loop.where)
+            if self.turns > TURNS_PER_REQUEST:
+                message = POLLS.format(course.of)
             self.close()
             return Reply(failure=failure_of(UsageError(message)), final=True)
         self.stage.under_way[self] = None
-        return Suspended(max(self.ended_at, self.began + due), self._fire)
+        course.pause(None if due is None else max(self.ended_at, self.began + due))
+        return Suspended(course.at, self._turn, course)
 
     # -- checkpointing ------------------------------------------------------------------------------------------------
 
     async def checkpoint(self, report: Report) -> None:
         """Tell the server of a step, and wait until it has recorded it."""
         self.told = report
-        self.kept = self.loop.create_future()
+        self.kept = asyncio.get_running_loop().create_future()
         await self.kept
 
     def checkpoint_sync(self, report: Report) -> None:
@@ -227,24 +228,29 @@ class Request:
         """Whether anything else than the author's function itself is under way in it."""
         if self.worker is not None:
             return False
-        return task is not self.body or any(not one.done() for one in self.loop.made if one is not task)
+        return task is not self.body or any(not one.done() for one in self.course.made if one is not task)
 
     def close(self) -> None:
         """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
         self.stage.under_way.pop(self, None)
         if self.handler is not None:
             close_quietly(self.handler)
-        if (left := self.worker or self.loop) is not None:
-            left.abandon()
+        if (left := self.worker or self.course) is not None:
+            left.close()
 
     def _run_ready(self) -> None:
-        loop = self.loop
+        course = self.course
+        loop = course.loop
+        loop.paused.pop(course, None)
         try:
-            with InRequest(self, loop):
+            with InRequest(self, course):
+                if (due := loop.next_timer()) is not None and due <= loop.micros():
+                    loop.fire_timer()
                 loop.run_ready()
                 while self.handler is not None and (self.awaited is None or self.awaited.done()):
                     self._respond()
                     loop.run_ready()
+                self.due = loop.next_timer()
         except BaseException:
             # A bound was reached, or somebody wants the process to end: nothing of the request is to be left.
             self.close()
@@ -262,10 +268,6 @@ class Request:
                 raise
             self.response = error  # Whatever leaves the SDK is a crash of its server.
 
-    def _fire(self) -> Reply | Suspended:
-        self.loop.fire_timer()
-        return self._turn()
-
     def _replied(self) -> Reply:
         if self.lost is None:
             self._leave_behind()
@@ -275,16 +277,14 @@ class Request:
 
     def _leave_behind(self) -> None:
         """Tasks that the function forgot go on behind the response, as they do on a server."""
-        loop, due = self.loop, self.loop.next_timer()
-        done = due is None or all(task.done() for task in loop.made)
-        if done or self.behind >= TURNS_BEHIND or self.probing:
+        due = self.due
+        if due is None or self.behind >= TURNS_BEHIND or self.probing or all(task.done() for task in self.course.made):
             self.close()
             return
         self.behind += 1
         self.stage.under_way[self] = None
 
         def go_on() -> None:
-            loop.fire_timer()
             self._run_ready()
             self._leave_behind()
 
@@ -298,7 +298,7 @@ class Request:
         reply = self._told_by(response, read)
         if self not in self.stage.under_way:
             # What is left of a request is a knot of references; untied, it needs no garbage collector.
-            self.context = self.awaited = self.body = self.result = self.response = self.read = self.loop = None
+            self.context = self.awaited = self.body = self.result = self.response = self.read = self.course = None
         return reply
 
     def _told_by(self, response: Any, read: Callable[[Any], Reply]) -> Reply:
@@ -429,7 +429,7 @@ class Request:
         """An attempt in which scripts and faults have their say."""
         self.unwatch()
         loop = events._get_running_loop()  # noqa: SLF001 - the step may run on a loop of its own, inside this one
-        swap = _swap_current_task if loop is not None and asyncio.current_task(loop) is not None else None
+        swap = swap_current_task if loop is not None and asyncio.current_task(loop) is not None else None
         task = swap(loop, None) if swap is not None else None
         # The handler runs in no time of its own: what it sleeps comes behind it.
         block, self.clock.block = self.clock.block, None

@@ -94,7 +94,7 @@ class Worker:
         if self.abandoned:
             raise self.lost
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """End a request that sleeps."""
         self.abandoned = True
         for _ in range(ABANDONED_TURNS):
