@@ -67,6 +67,8 @@ class Course:
         """Let go of what is left of it; nobody waits for it any more."""
         loop = self.loop
         loop.paused.pop(self, None)
+        if not self.made and not self.handles:
+            return
         before = loop.switch(self)
         try:
             loop.abandon()
@@ -167,6 +169,12 @@ class StepLoop(VirtualLoop):
             self.of, self.bound, self._number = course.of, course.bound, course.number
             self.handles, self.timers, self.made = course.handles, course.timers, course.made
         return before
+
+    @property
+    def where(self) -> str:
+        """The step or the body that is under way, for messages."""
+        actor = self.course.clock.actor if self.course is not None else None
+        return (actor() if actor is not None else "") or self.of
 
     def _open(self) -> None:
         raise UsageError(LEFT_BEHIND)

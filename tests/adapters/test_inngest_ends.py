@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from pytest_durable import RunFailed, Simulation
+from pytest_durable import RunFailed, Simulation, UsageError
 
 inngest = pytest.importorskip("inngest")
 
@@ -164,3 +164,72 @@ def test_a_mistake_in_a_script_keeps_the_siblings_from_beginning():
         with pytest.raises(RunFailed, match="which no worker executes, so it cannot crash"):
             run.wait()
         assert effects == []
+
+
+async def connect():
+    await asyncio.open_connection("127.0.0.1", 9)
+
+
+async def connect_behind_a_client():
+    try:
+        await connect()
+    except UsageError as error:
+        raise ConnectionError("the client cannot say more") from error
+
+
+@pytest.mark.parametrize("place", ["step", "body"])
+@pytest.mark.parametrize("handler", [connect, connect_behind_a_client])
+def test_a_mistake_is_not_tried_again(handler, place):
+    """What the simulation refuses ends the run at once and by its name, though the SDK would have it tried again."""
+
+    async def body(ctx):
+        await (ctx.step.run("s", handler) if place == "step" else handler())
+
+    with Simulation() as sim:
+        run = sim.start(make(body), {})
+        with pytest.raises(RunFailed) as caught:
+            run.wait()
+        assert run.ended_at == run.started_at
+    who = "step 's'" if place == "step" else "the body"
+    told = f"{who} of app-body uses the network or other processes (loop.create_connection)"
+    assert str(caught.value.__cause__).startswith(told)
+
+
+def test_an_invocation_reaches_the_function_that_is_served_by_that_id():
+    """The wire carries the id alone, so an object of the same id that nobody serves is not what is invoked."""
+
+    def child(ctx):
+        return "served"
+
+    def other(ctx):
+        return "an object"
+
+    other.__name__ = "child"
+    invoked = make(other)
+
+    async def body(ctx):
+        return await ctx.step.invoke("i", function=invoked)
+
+    with Simulation() as sim:
+        sim.register(make(child))
+        assert sim.run(make(body), {}) == "served"
+
+
+def test_a_ctx_knows_its_request():
+    """The ids of a request are there, the same in every execution, and others for the next request."""
+    seen = []
+
+    async def body(ctx):
+        if "request_id" in ctx.__dict__:
+            seen.append((ctx.run_id, ctx.job_id, ctx.request_id))
+        await ctx.step.run("a", lambda: None)
+
+    found = []
+    for _ in range(2):
+        seen.clear()
+        with Simulation() as sim:
+            sim.run(make(body), {})
+        found.append([*seen])
+    assert found[0] == found[1]
+    assert len({request for _, _, request in seen}) == len(seen)
+    assert None not in [request for _, _, request in seen]

@@ -143,7 +143,8 @@ def test_requests_are_saved_where_steps_follow_each_other(body, requests):
     assert tuple(outcome(function, mode)[1] for mode in MODES) == requests
 
 
-def test_middleware_sees_every_request():
+@pytest.mark.parametrize("of", ["the client", "the function"])
+def test_middleware_sees_every_request(of):
     """Whoever has middleware may change what is sent with each request, so each is made."""
     seen = []
 
@@ -151,8 +152,9 @@ def test_middleware_sees_every_request():
         async def before_response(self):
             seen.append("response")
 
-    client = inngest.Inngest(app_id="app", is_production=False, middleware=[Noting])
-    _, requests = outcome(served(three_steps, client=client), "checkpoint")
+    client = inngest.Inngest(app_id="app", is_production=False, middleware=[Noting] if of == "the client" else [])
+    options = {"middleware": [Noting]} if of == "the function" else {}
+    _, requests = outcome(served(three_steps, client=client, **options), "checkpoint")
     assert (requests, len(seen)) == (4, 4)
 
 

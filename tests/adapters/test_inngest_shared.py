@@ -1,4 +1,4 @@
-"""What requests of SDK functions share: one event loop, as in a worker; and what they leave behind, which is nothing."""
+"""What requests of SDK functions share: one event loop, as in a worker; what they leave behind, which is nothing."""
 
 import asyncio
 import datetime as dt
@@ -21,7 +21,7 @@ def make(body, name=None, **options):
 
 def stamp():
     """Minutes and seconds of the virtual clock."""
-    return f"{dt.datetime.now(dt.timezone.utc):%M:%S}"
+    return f"{dt.datetime.now(dt.UTC):%M:%S}"
 
 
 @pytest.mark.parametrize("replay", ["always", "checkpoint"])

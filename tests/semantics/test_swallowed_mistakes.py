@@ -1,5 +1,6 @@
 """A mistake of the author ends the run at once and by its own name, whatever the body or a handler catches."""
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -98,6 +99,66 @@ def test_a_mistake_that_a_handler_catches(sync, kind):
 
     words = failed(f_sync if sync else f)
     assert ("starts a thread" if kind == "thread" else "inside step 'outer' of f") in words
+
+
+async def connect():
+    await asyncio.open_connection("127.0.0.1", 9)
+
+
+async def connect_behind_a_client():
+    try:
+        await connect()
+    except UsageError as error:
+        raise ConnectionError("the client cannot say more") from error
+
+
+async def connect_in_a_group():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(connect())
+
+
+async def connect_and_stumble():
+    try:
+        await connect()
+    except UsageError:
+        return {}["while it tidies up"]
+
+
+async def connect_and_hide():
+    try:
+        await connect()
+    except UsageError:
+        raise ConnectionError("as the author means it") from None
+
+
+WRAPPED = [connect, connect_behind_a_client, connect_in_a_group, connect_and_stumble]
+
+
+@pytest.mark.parametrize("place", ["step", "body"])
+@pytest.mark.parametrize("handler", WRAPPED, ids=lambda handler: handler.__name__)
+def test_a_mistake_that_other_code_makes_another_error_of(handler, place):
+    """What a client makes of it says less: the run fails at once, and with the mistake itself."""
+
+    @durable_function("f")
+    async def f(ctx):
+        await (ctx.step.run("s", handler) if place == "step" else handler())
+
+    who = "step 's' of f" if place == "step" else "the body of f"
+    assert failed(f).startswith(f"{who} uses the network or other processes (loop.create_connection)")
+
+
+def test_a_mistake_that_a_handler_hides_is_an_error_as_any():
+    """Whoever raises another error from None means that one, and it is tried again."""
+
+    @durable_function("f", retries=1)
+    async def f(ctx):
+        await ctx.step.run("s", connect_and_hide)
+
+    with Simulation() as sim:
+        run = sim.start(f)
+        with pytest.raises(RunFailed, match="as the author means it"):
+            run.wait()
+        assert run.step("s").attempts == 2
 
 
 def test_what_a_stuck_child_waits_for_is_told():

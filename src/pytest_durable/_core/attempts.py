@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import LimitError, UsageError
-from .failing import failure_of, is_retriable
+from .failing import failure_of, is_retriable, mistake_in
 from .happenings import TIMER, Happening
 from .results import CRASH, UNDER_WAY, VALUE, Result
 
@@ -86,7 +86,7 @@ class Attempts:
         if result.kind == VALUE:
             engine.save_value(run, entry, result.payload)
             return
-        error = result.payload
+        error = mistake_in(result.payload) or result.payload
         crashed = result.kind == CRASH
         final = item.attempt + 1 >= run.spec.attempts or not is_retriable(error)
         failure = failure_of(error)

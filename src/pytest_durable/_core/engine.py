@@ -15,7 +15,7 @@ from .errors import (
     StepSizeError,
     UsageError,
 )
-from .failing import failure_of, is_retriable
+from .failing import failure_of, is_retriable, mistake_in
 from .happenings import LOG_OF_STEPS, TIMER, WORK, Happening
 from .instants import MILLISECOND, duration, instant
 from .limits import BACKOFF, JITTER_MS, RETRY_AFTER_LEAST, RETRY_AFTER_MOST, Limits, megabytes
@@ -317,7 +317,7 @@ class Engine:
 
     def _raised(self, item: Item, answer: Raised) -> None:
         """The body itself failed: the request is tried again, or the run fails."""
-        run, error = item.run, answer.error
+        run, error = item.run, mistake_in(answer.error) or answer.error
         failure = self.failure_of(error)
         retriable = is_retriable(error) and item.attempt + 1 < run.spec.attempts
         self.fact(run, "body.failed", "", failure.wire())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from .errors import DurableError
+from .errors import DurableError, LimitError, UsageError
 from .runs import Failure
 
 
@@ -29,6 +29,26 @@ def failure_of(error: BaseException) -> Failure:
         stack=stack,
         exception=error,
     )
+
+
+MOST_CAUSES = 100
+"""How many exceptions behind one are looked at."""
+
+
+def mistake_in(error: BaseException | None) -> UsageError | LimitError | None:
+    """The author's mistake behind an exception: what it is, is a group of, or was raised from; None if there is none.
+
+    Code between may have made another error of it, which says less: a client that wraps what its transport raises.
+    """
+    found = [error]
+    for one in found:
+        if isinstance(one, (UsageError, LimitError)):
+            return one
+        if one is None or len(found) > MOST_CAUSES:
+            continue
+        found += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+        found += (one.__cause__, None if one.__suppress_context__ else one.__context__)
+    return None
 
 
 def is_retriable(error: BaseException) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from . import wire
 from .canonical import canonical_text
 from .commands import EXECUTED, INFER, WAIT, Reply, Suspended
-from .errors import LimitError, RunSizeError, StepLimitError, StepSizeError, UsageError
+from .errors import LimitError, RunSizeError, SerializationError, StepLimitError, StepSizeError, UsageError
+from .failing import failure_of, mistake_in
 from .happenings import TIMER, Happening
 from .instants import MILLISECOND
 from .requests import Item
@@ -38,6 +39,15 @@ def server_failure(name: str, message: str, *, text: str = "", exception: BaseEx
     shown = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
     return Failure("Error", shown, kind="server", data=shown, reason=name if text != message else text,
                    exception=exception)  # fmt: skip
+
+
+def _mistake(failure: Failure) -> Failure | None:
+    """The author's mistake behind what the SDK answers, which nobody tries again; None if there is none.
+
+    What is too large, or no JSON, is tried again on the server, too.
+    """
+    found = mistake_in(failure.exception) if failure.kind not in {"server", "endless"} else None
+    return failure_of(found) if isinstance(found, UsageError) and not isinstance(found, SerializationError) else None
 
 
 class Remote:
@@ -139,9 +149,10 @@ class Remote:
             run.find([failure.message])
         elif failure.kind != "server":
             engine.fact(run, "body.failed", "", failure.wire())
-        if reply.final or item.attempt + 1 >= attempts:
+        mistake = _mistake(failure)
+        if reply.final or mistake is not None or item.attempt + 1 >= attempts:
             self._let_go(run)
-            engine.fail(run, failure)
+            engine.fail(run, mistake or failure)
         else:
             engine.retry(item, reply.retry)
 
@@ -270,8 +281,11 @@ class Remote:
         error = outcome.payload
         failure = error if isinstance(error, Failure) else engine.failure_of(error)
         engine.fact(run, "attempt.failed", entry.key, {"attempt": item.attempt, "error": failure.wire()})
-        if isinstance(error, (UsageError, LimitError)):
-            engine.fail(run, failure)
+        mistake = _mistake(failure)
+        if mistake is not None or isinstance(error, LimitError):
+            if mistake is not None and mistake.exception is not None:
+                entry.placed(mistake.exception)
+            engine.fail(run, mistake or failure)
         elif not final and item.attempt + 1 < run.spec.attempts:
             entry.retry = engine.retry(item, None)
         elif outcome.kind == CRASH:

@@ -126,7 +126,7 @@ def request_to(fn_id: str, target: Entry | None, body: str, job_id: str) -> comm
     """A request as the SDK's Connect worker receives it. Older versions of the SDK have fewer fields."""
     fields: dict[str, Any] = {
         "body": body.encode(),
-        "headers": {"x-inngest-job-id": job_id},
+        "headers": {"x-inngest-job-id": job_id, "x-request-id": job_id},
         "is_connect": True,
         "public_path": None,
         "query_params": {"fnId": fn_id, "stepId": "step" if target is None else hashed(target.key)},
@@ -337,7 +337,10 @@ class InngestHost:
 
     def _invokable(self, run: RunState, function: object) -> None:
         """A function that is invoked as an object is known from then on, as if it were served beside the caller."""
-        if isinstance(function, inngest.Function) and function.id == f"{self.client.app_id}-{function.local_id}":
+        if not isinstance(function, inngest.Function) or function.id in run.surroundings.known:
+            # The wire carries the id alone: whoever is known by it is invoked.
+            return
+        if function.id == f"{self.client.app_id}-{function.local_id}":
             run.surroundings.spec_of(function, "invoke")
 
 

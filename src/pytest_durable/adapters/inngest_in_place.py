@@ -28,11 +28,8 @@ OWN = "inngest._internal."
 
 
 def staying(request: Request, step: Any, run: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
-    """``step.run`` that goes on behind the step; the one that is given where the request cannot stay at all."""
+    """``step.run`` that goes on behind the step, where the request can stay."""
     execution = step._execution  # noqa: SLF001 - the SDK offers no other way to it
-    if not request.stays or any(not type(one).__module__.startswith(OWN) for one in execution._middleware.middleware):  # noqa: SLF001 - as above
-        # Middleware sees every request and may change every response, so each is made.
-        return run
     counts = step._step_id_counter._counts  # noqa: SLF001 - as above
 
     def remember(step_id: str, index: int, entry: Entry) -> None:
@@ -49,7 +46,7 @@ def staying(request: Request, step: Any, run: Callable[..., Any], *, is_async: b
             try:
                 return await run(step_id, *args, **kwargs)
             except step_lib.ResponseInterrupt as interrupt:
-                report = _report(request, key_of(step_id, index), interrupt, asyncio.current_task())
+                report = _report(request, execution, key_of(step_id, index), interrupt, asyncio.current_task())
                 if report is None:
                     raise
             await request.checkpoint(report)
@@ -63,7 +60,7 @@ def staying(request: Request, step: Any, run: Callable[..., Any], *, is_async: b
         try:
             return run(step_id, *args, **kwargs)
         except step_lib.ResponseInterrupt as interrupt:
-            report = _report(request, key_of(step_id, index), interrupt, None)
+            report = _report(request, execution, key_of(step_id, index), interrupt, None)
             if report is None:
                 raise
         request.checkpoint_sync(report)
@@ -73,14 +70,18 @@ def staying(request: Request, step: Any, run: Callable[..., Any], *, is_async: b
     return run_now
 
 
-def _report(request: Request, key: str, interrupt: Any, task: Any) -> Report | None:
+def _report(request: Request, execution: Any, key: str, interrupt: Any, task: Any) -> Report | None:
     """What the server is told of a step that was executed; None if the request must end with it.
 
-    It ends with a step that failed or was only planned, and where steps stand side by side.
+    It ends with a step that failed or was only planned, where steps stand side by side, and where there is middleware,
+    which sees every request and may change every response.
     """
     response = interrupt.responses[0]
     executed = response.step.op is server_lib.Opcode.STEP_RUN
     if not executed or len(interrupt.responses) > 1 or request.is_crowded(task):
+        return None
+    # That of the function itself is added when the SDK calls it, behind that of its client.
+    if any(not type(one).__module__.startswith(OWN) for one in execution._middleware.middleware):  # noqa: SLF001 - the SDK offers no other way to it
         return None
     try:
         value = canonical(response.output)

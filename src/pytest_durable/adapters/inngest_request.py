@@ -251,6 +251,9 @@ class Request:
                     self._respond()
                     loop.run_ready()
                 self.due = loop.next_timer()
+                if self.handler is None and self.due is None:
+                    # Nothing goes on behind the response.
+                    loop.abandon()
         except BaseException:
             # A bound was reached, or somebody wants the process to end: nothing of the request is to be left.
             self.close()
