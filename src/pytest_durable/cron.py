@@ -113,7 +113,7 @@ def ticks(text: str, who: str) -> Callable[[int], int | None]:
     try:
         parts = fields.split()
         if len(parts) != len(FIELDS):
-            msg = f"it has {len(parts)} fields"
+            msg = f"it has {len(parts)} field{'s' * (len(parts) != 1)}"
             raise ValueError(msg)  # noqa: TRY301 - one message for all that is wrong
         read = [field.values(part) for field, part in zip(FIELDS, parts, strict=True)]
     except ValueError as error:

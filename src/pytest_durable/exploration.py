@@ -362,9 +362,12 @@ def explore(
         A report: ``complete``, ``schedules``, ``failures`` and more.
 
     Raises:
-        UsageError: no such strategy or fault, or a budget that is no number from 1 on.
+        UsageError: no scenario, no such strategy or fault, or a budget that is no number from 1 on.
         ScheduleError: ``replay`` or an example does not fit the scenario.
     """
+    if not callable(scenario):
+        msg = f"explore({scenario!r}): give a function that takes a simulation and runs what is to be explored"
+        raise UsageError(msg)
     _check(max_schedules, max_seconds, faults)
     wanted = list(faults)
     settings = {"seed": seed, "faults": wanted, "max_faults": max_faults, **settings}

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .clock import Clock
 
 
+LOOP_IN_LOOP = ("from a running event loop", "another loop is running", "Already running asyncio in this thread")
+"""What asyncio and anyio say where a second event loop is to run inside the first one."""
+
 PLAIN = frozenset({type(None), bool, int, float, str, list, dict, tuple})
 """What a handler mostly returns, and what is surely not awaitable."""
 
@@ -89,7 +92,7 @@ def in_words(error: BaseException, entry: Entry, run: RunState) -> BaseException
         return UsageError(f"in {_where(entry, run)}, {text}")
     if isinstance(error, RuntimeError) and "attached to a different loop" in text:
         what = "awaits a future of another event loop"
-    elif isinstance(error, RuntimeError) and ("from a running event loop" in text or "another loop is running" in text):
+    elif isinstance(error, RuntimeError) and any(words in text for words in LOOP_IN_LOOP):
         what = "starts an event loop of its own"
     else:
         return error

@@ -347,3 +347,26 @@ def test_a_body_that_catches_everything_for_ever_is_left(native, sync, loop):
         with pytest.raises(RunFailed, match=r"for ever; a bare|swallowed the interrupt|is number 21"):
             run.wait()
     assert sys.gettrace() is before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"retries": -1}, "function 'app-fn': retries: Input should be greater than or equal to 0"),
+        (
+            {"debounce": inngest.Debounce(period=dt.timedelta(0))},
+            "function 'app-fn': period: duration must be at least 1 second",
+        ),
+    ],
+)
+def test_what_the_sdk_refuses_is_named_as_the_author_wrote_it(options, words):
+    """The name of the option stands in the message, not that of a serializer."""
+
+    async def body(ctx):
+        """Never entered."""
+
+    client = inngest.Inngest(app_id="app", is_production=False)
+    function = client.create_function(fn_id="fn", trigger=inngest.TriggerEvent(event="app/go"), **options)(body)
+    with Simulation() as sim, pytest.raises(UsageError) as refused:
+        sim.register(function)
+    assert str(refused.value) == words

@@ -6,6 +6,7 @@ import traceback
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import anyio
 import pytest
 
 from pytest_durable import (
@@ -594,17 +595,23 @@ def test_what_is_no_run_cannot_be_cancelled(durable):
         durable.cancel(5)
 
 
-def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(durable):
-    """However it starts it."""
+def starts_with_asyncio():
+    loop = asyncio.new_event_loop()
+    nap = asyncio.sleep(1)
+    try:
+        loop.run_until_complete(nap)
+    finally:
+        nap.close()
+        loop.close()
 
-    def starts():
-        loop = asyncio.new_event_loop()
-        nap = asyncio.sleep(1)
-        try:
-            loop.run_until_complete(nap)
-        finally:
-            nap.close()
-            loop.close()
+
+def starts_with_anyio():
+    anyio.run(asyncio.sleep, 1)
+
+
+@pytest.mark.parametrize("starts", [starts_with_asyncio, starts_with_anyio])
+def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(durable, starts):
+    """However it starts it."""
 
     @durable_function("own-loop", retries=0)
     async def own_loop(ctx):

@@ -59,6 +59,14 @@ def test_the_limits_are_those_of_the_server():
     assert limits.sleep == 366 * 86_400 * 1_000_000
 
 
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"run_bytes": 0}, {"sleep": "1y"}, {"event_bytes": True}])
+def test_a_limit_is_a_whole_number(wrong):
+    """What can limit nothing, or everything, is refused with the name of the limit."""
+    ((name, value),) = wrong.items()
+    with pytest.raises(UsageError, match=rf"Limits\({name}={value!r}\): a limit is a whole number from 1 on"):
+        Limits(**wrong)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sync", [False, True], ids=["async", "sync"])
 def test_a_run_may_have_a_thousand_steps(durable, sync):

@@ -271,6 +271,13 @@ def test_a_budget_is_a_number(value):
         explore(orders, max_schedules=value)
 
 
+@pytest.mark.parametrize("wrong", [5, None, "orders"])
+def test_a_scenario_is_a_function(wrong):
+    """What cannot be called explores nothing, and is no failing schedule either."""
+    with pytest.raises(UsageError, match=r"explore\(.*\): give a function that takes a simulation"):
+        explore(wrong)
+
+
 def test_a_strategy_is_one_of_the_table():
     """The message lists them."""
     with pytest.raises(UsageError, match="'evry' is not a strategy of exploration; say one of 'every', "):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .errors import UsageError
 from .instants import DAY, HOUR, MINUTE, SECOND
 
 BACKOFF = (15 * SECOND, 30 * SECOND, MINUTE, 2 * MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 40 * MINUTE, HOUR,
@@ -45,6 +46,14 @@ class Limits:
     happenings_per_instant: int = 100_000
     happenings_per_drive: int = 2_000_000
     callbacks_per_invocation: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        """Raises UsageError: a limit is no whole number from 1 on."""
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                msg = f"Limits({name}={value!r}): a limit is a whole number from 1 on"
+                raise UsageError(msg)
 
 
 def megabytes(size: int) -> str:

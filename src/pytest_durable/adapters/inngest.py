@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ SIGNING_KEY = "INNGEST_SIGNING_KEY"
 FIELDS = frozenset(comm_lib.CommRequest.model_fields)
 """What a request of this version of the SDK has."""
 
+_SERIALIZER = re.compile(r"Error calling function `serialize_(\w+)`: \w+: ")
+
 PROBE_TURNS = 10_000
 """How often a request that a check makes may go to sleep."""
 
@@ -82,7 +85,9 @@ def spec_for(function: object) -> FunctionSpec | None:
 
 
 def _refused(function: inngest.Function[Any], error: Exception) -> UsageError:
-    return UsageError(f"function {function.id!r}: {error}")
+    # The SDK names its own serializers and fields, not what the author wrote.
+    told = _SERIALIZER.sub(r"\1: ", str(error)).replace("attempts: ", "retries: ", 1)
+    return UsageError(f"function {function.id!r}: {told}")
 
 
 def _spec(function: inngest.Function[Any], config: Any, wire: dict[str, Any], host: InngestHost) -> FunctionSpec:
