@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import threading
 import time
 from asyncio import events
@@ -15,7 +14,6 @@ from ._core.errors import UsageError
 from .fence import start_in_a_drive
 from .gathering import gather
 from .loop import GUARD, ordered_as_completed, swap_current_task
-from .places import SDKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,17 +23,17 @@ if TYPE_CHECKING:
 
 SELDOM = 10_000
 """How many new objects there may be until Python looks for garbage, while a simulation is entered. It keeps most of
-what it makes, and native functions leave no knots of references behind, so that looking more often finds nothing."""
+what it makes, and runs leave few knots of references behind, so that looking more often finds next to nothing."""
 
 _thresholds: list[tuple[int, int, int]] = []
 """When Python looked for garbage before each simulation that is entered."""
 
 
 def collect_seldom() -> None:
-    """Let Python look for garbage less often, until ``collect_as_before``; not where an SDK leaves much of it."""
+    """Let Python look for garbage less often, until ``collect_as_before``."""
     before = gc.get_threshold()
     _thresholds.append(before)
-    if 0 < before[0] < SELDOM and SDKS.isdisjoint(sys.modules):
+    if 0 < before[0] < SELDOM:
         gc.set_threshold(SELDOM, *before[1:])
 
 

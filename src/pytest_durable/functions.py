@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -197,9 +198,7 @@ def durable_function(
     limits = timeouts or Timeouts()
 
     def decorate(body: Callable[..., Any]) -> DurableFunction:
-        if not callable(body):
-            msg = f"function {fn_id!r}: {body!r} is not callable; decorate a function that takes a context"
-            raise UsageError(msg)
+        _check_body(fn_id, "", body)
         spec = FunctionSpec(
             fn_id,
             NativeHost(body),
@@ -233,18 +232,41 @@ def _checked(fn_id: str, given: Mapping[str, Any]) -> Flow | None:
 
 
 def _check_id(fn_id: object) -> None:
+    if inspect.isfunction(fn_id):
+        name = fn_id.__name__
+        msg = f'@durable_function is given {name}() in place of an id; write @durable_function("{name}") above it'
+        raise UsageError(msg)
     if not isinstance(fn_id, str) or not fn_id:
         msg = f'a function id must be text, and {fn_id!r} is not; write @durable_function("onboarding")'
         raise UsageError(msg)
+
+
+def _check_body(fn_id: str, option: str, body: Any) -> None:
+    if not callable(body):
+        advice = "give" if option else "decorate"
+        msg = f"function {fn_id!r}: {option}{body!r} is not callable; {advice} a function that takes a context"
+        raise UsageError(msg)
+    who = f"function {fn_id!r}: {option}{getattr(body, '__name__', type(body).__name__)}"
+    if inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
+        msg = f"{who} is a generator; return the result, and await steps in an async def without yield"
+        raise UsageError(msg)
+    try:
+        signature = inspect.signature(body)
+    except ValueError:
+        return  # It does not say what it takes.
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        msg = f"{who}{signature} cannot be called with a context alone ({error}); it takes ctx and nothing else"
+        raise UsageError(msg) from None
 
 
 def _check_retries(fn_id: str, retries: object, on_failure: Any) -> None:
     if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= MOST_RETRIES:
         msg = f"function {fn_id!r}: retries={retries!r} is not a number from 0 to {MOST_RETRIES}"
         raise UsageError(msg)
-    if on_failure is not None and not callable(on_failure):
-        msg = f"function {fn_id!r}: on_failure={on_failure!r} is not callable; give a function that takes a context"
-        raise UsageError(msg)
+    if on_failure is not None:
+        _check_body(fn_id, "on_failure=", on_failure)
 
 
 def _wired(given: Any) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from .body import Body, BodyLoop
 from .escape import restore
 from .invocation import BODY, CLOSED, Doomed, Invocation, StepInterrupt, divergence, swallowed
 from .loop import GUARD, NOTHING, close_quietly
+from .mistakes import is_about_a_step, wrong_call
 from .step import Context
 from .step_sync import ContextSync
 
@@ -196,32 +197,28 @@ class NativeHost:
     # -- both ---------------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _forgotten(invocation: Invocation, raised: Raised) -> Raised:
-        """What a body raises that uses a step in place of its result, as its ``await`` was forgotten."""
-        if isinstance(raised.error, (TypeError, AttributeError)):
-            forgotten = invocation.unawaited()
-            if forgotten is not None:
-                forgotten.__cause__ = raised.error
-                return Raised(forgotten)
-        return raised
+    def _in_words(invocation: Invocation, raised: Raised) -> Raised:
+        """What a body raises that calls a step wrongly, or uses one in place of its result."""
+        error = raised.error
+        mistake = wrong_call(error) or (invocation.unawaited() if is_about_a_step(error) else None)
+        if mistake is None:
+            return raised
+        mistake.__cause__ = error
+        return Raised(mistake)
 
     def _judge(self, invocation: Invocation, answer: Answer, target: Entry | None) -> Answer:
         """What an answer is worth: a doomed run fails, a targeted step must be there, earlier steps must be again."""
         run = invocation.run
         if invocation.doom is not None:
             return Raised(invocation.doom)
-        if isinstance(answer, Raised) and self.is_async:
-            return self._forgotten(invocation, answer)
+        if isinstance(answer, Raised):
+            return self._in_words(invocation, answer)
         if target is not None:
             if isinstance(answer, Asked):
                 found = [command for command in answer.commands if command.key == target.key]
                 if found:
                     return Asked(found)
-            if isinstance(answer, Raised):
-                return answer
             return Raised(divergence(run, target.key, None, None))
-        if isinstance(answer, Raised):
-            return answer
         try:
             invocation.check_end(returned=isinstance(answer, Returned))
         except (NonDeterminismError, UsageError) as error:

@@ -182,6 +182,9 @@ def adapter_request(adapter: Any, body: Any) -> dict[str, Any]:
 
 def infer(entry: Entry, adapter: Any, body: Any) -> Execute:
     """The command of ``ai.infer``."""
+    if not isinstance(body, dict):
+        msg = f"step '{entry.key}': body={body!r} ({type(body).__name__}) is no dict, as the API of a model wants"
+        raise UsageError(msg)
     return Execute(entry.key, entry.id, entry.index, INFER, None, (), adapter_request(adapter, body))
 
 

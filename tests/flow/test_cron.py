@@ -143,7 +143,7 @@ async def ticked(ctx: Context):
         ("0 0 * 13 *", "'13' is no month"),
         (", * * * *", "there is no minute"),
         ("- * * * *", "'-' is no minute, range or step"),
-        ("@daily", "it has 1 fields"),
+        ("@daily", "it has 1 field;"),
         ("0 0 0 * * *", "it has 6 fields"),
         ("", "it has 0 fields"),
     ],

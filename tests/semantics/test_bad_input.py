@@ -453,8 +453,93 @@ def test_a_bad_function_id(wrong):
 
 def test_a_decorator_without_a_call():
     """``@durable_function`` without an id shows what to write."""
-    with pytest.raises(UsageError, match=r'@durable_function\("onboarding"\)'):
-        durable_function(lambda ctx: None)
+
+    def onboarding(ctx):
+        """Never entered."""
+
+    with pytest.raises(UsageError, match=r'given onboarding\(\) in place of an id; write @durable_function\("onb'):
+        durable_function(onboarding)
+
+
+async def yields(ctx):
+    yield ctx
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (lambda: None, r"<lambda>\(\) cannot be called with a context alone \(too many positional arguments\)"),
+        (lambda ctx, more: None, r"<lambda>\(ctx, more\) cannot be called .*: 'more'\); it takes ctx and nothing else"),
+        (yields, "yields is a generator; return the result"),
+    ],
+)
+def test_a_body_takes_the_context_and_returns(body, words):
+    """What could never be entered, or never end with a result, is refused where it is decorated."""
+    with pytest.raises(UsageError, match=f"function 'f': {words}"):
+        durable_function("f")(body)
+    with pytest.raises(UsageError, match=f"function 'f': on_failure={words}"):
+        durable_function("f", on_failure=body)
+
+
+WRONG_CALLS = {
+    "too few": (lambda ctx: ctx.step.run("a"), "ctx.step.run() missing 1 required positional argument: 'handler'"),
+    "unknown name": (lambda ctx: ctx.step.run("a", print, end=""), "ctx.step.run() got an unexpected keyword argument"),
+    "by place": (lambda ctx: ctx.step.wait_for_event("a", "x", "1h"), "ctx.step.wait_for_event() takes 2 positional"),
+    "of a model": (lambda ctx: ctx.step.ai.infer("a"), "ctx.step.ai.infer() missing 2 required keyword-only arguments"),
+    "of a group": (lambda ctx: ctx.group.parallel(), "ctx.group.parallel() missing 1 required positional argument"),
+    "no such step": (lambda ctx: ctx.step.runn("a", print), "ctx.step has no 'runn'; it has ai, invoke, "),
+    "nothing of the ctx": (lambda ctx: ctx.evnt, "ctx has no 'evnt'; it has attempt, event, events, group, "),
+    "no dict": (lambda ctx: ctx.step.ai.infer("a", adapter=None, body=None), "step 'a': body=None (NoneType) is no"),
+}
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("case", WRONG_CALLS)
+def test_a_wrong_call_of_the_api_ends_the_run_at_once(durable, case, kind):
+    """With the call as the author knows it, and how it is meant, and without another try."""
+    call, words = WRONG_CALLS[case]
+
+    @durable_function("f")
+    async def f(ctx):
+        await call(ctx)
+
+    @durable_function("f")
+    def f_sync(ctx):
+        call(ctx)
+
+    run = durable.start(f if kind == "async" else f_sync)
+    with pytest.raises(RunFailed) as failed:
+        run.wait()
+    assert isinstance(failed.value.__cause__, UsageError)
+    assert str(failed.value.__cause__).startswith(words)
+    assert run.ended_at == run.started_at
+
+
+def test_how_a_call_is_meant_is_shown(durable):
+    """The signature leaves out what the author does not write."""
+
+    @durable_function("f")
+    async def f(ctx):
+        await ctx.step.wait_for_event("a", "x")
+
+    words = r"it is called as ctx\.step\.wait_for_event\(step_id, \*, event, timeout, if_exp=None, match=None\)"
+    with pytest.raises(RunFailed, match=words):
+        durable.run(f)
+
+
+def test_an_error_beside_a_step_that_is_not_awaited_yet_is_the_authors_own(durable):
+    """What is wrong between the creation of a step and its ``await`` is told as it is, and tried again."""
+
+    @durable_function("f", retries=1)
+    async def f(ctx):
+        first = ctx.step.run("a", lambda: 1)
+        second = ctx.step.run("b", print, ctx.event.data["user"]["id"])
+        return await asyncio.gather(first, second)
+
+    run = durable.start(f, {"user": None})
+    with pytest.raises(RunFailed, match="TypeError: 'NoneType' object is not subscriptable"):
+        run.wait()
+    assert run.ended_at > run.started_at
 
 
 @pytest.mark.parametrize("wrong", ["soon", -1, 1.5, None, timedelta(-1), 10**18, "99999999999d"], ids=repr)
