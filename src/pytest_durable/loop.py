@@ -120,6 +120,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - closed on purpose
                 coro: Any = task.get_coro()
                 close_quietly(coro)
+                tasks._unregister_task(task)  # noqa: SLF001 - it is no task of the loop any more, whoever keeps it
                 _forget(task._fut_waiter)  # type: ignore[attr-defined]  # noqa: SLF001 - what it would be woken by
                 _forget(task)
             elif not task.cancelled():

@@ -276,6 +276,8 @@ class Run:
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
         if state.started_at is not None:
             queued = "no request of it is due: what it did last was recorded under that id before"
+        if simulation.is_open(state):
+            queued = "its body is under way, and waits for something of asyncio that nobody brings"
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
         waits = "; ".join([self._turn() or waits or queued, *self.findings])

@@ -161,7 +161,8 @@ class Simulation(Posting):
             stage.react,
             self.ledger.where,
         )
-        engine.surroundings = self._clock.receive = self._clock.actor = self._clock.misused = world.current = None
+        clock = self._clock
+        engine.surroundings = clock.receive = clock.actor = clock.misused = clock.idle = world.current = None
         for run in engine.runs:
             run.surroundings = None
         world.forget()
@@ -358,6 +359,10 @@ class Simulation(Posting):
     def runs(self) -> list[Run]:
         """Every run that was created, in order, runs of ``on_failure`` among them."""
         return [self._run(state) for state in self.engine.runs]
+
+    def is_open(self, state: RunState) -> bool:
+        """Whether a request of a run is under way."""
+        return self._stage.is_open(state)
 
     def describe_wait(self, entry: Entry) -> str:
         """A waiting step in words."""

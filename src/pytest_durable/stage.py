@@ -48,10 +48,13 @@ class TestStage:
         clock.receive = self.receive
         clock.actor = self.actor
         clock.misused = self.misused
+        clock.idle = lambda: self.world.idle
         self.held: dict[BusEvent, Happening] = {}
         """Events that arrive behind the next one, and when without one."""
         self.under_way: dict[Any, None] = {}
         """Requests to an SDK that sleep; each has ``close``."""
+        self.pauses = False
+        """The request of an SDK that is under way can stand while a handler pauses."""
         self.strict = False
         """Say at once that the body of an SDK asks for other steps than before, which its server does not notice."""
         self.misuse: Any = None
@@ -68,8 +71,8 @@ class TestStage:
 
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
-        # A handler pauses where the body can stand meanwhile: not in a sync one, nor in a request of an SDK.
-        pauses = run.open is not None or run.live is not None
+        # A handler pauses where the body can stand meanwhile: not in a sync one.
+        pauses = self.pauses or run.open is not None or run.live is not None
         if entry.op == RUN and not self.scripts.written and not self.faults.present:
             command: Any = entry.command
             return self._call(run, entry, command.handler, command.args, command.kwargs, pauses=pauses)
@@ -333,6 +336,10 @@ class TestStage:
                 run.talks = run.talks or entry is None
             ids.append(event.id)
         return ids
+
+    def is_open(self, run: RunState) -> bool:
+        """Whether a request of a run is under way at an SDK."""
+        return any(request.run is run and run.ended_at is None for request in self.under_way)
 
     def close(self) -> None:
         """Let go of requests that are under way."""

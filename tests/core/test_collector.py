@@ -27,19 +27,3 @@ with Simulation():
 def test_garbage_is_looked_for_less_often():
     """And as before, as soon as the last simulation has ended; who has switched it off, or has more, keeps that."""
     subprocess.run([sys.executable, "-c", SELDOM], check=True, timeout=60)
-
-
-BESIDE = """
-import gc
-import inngest
-from pytest_durable import Simulation
-before = gc.get_threshold()
-with Simulation():
-    assert gc.get_threshold() == before
-assert gc.get_threshold() == before
-"""
-
-
-def test_beside_an_sdk_garbage_is_looked_for_as_ever():
-    """Its requests leave knots of references, of which many are worse than few."""
-    subprocess.run([sys.executable, "-c", BESIDE], check=True, timeout=60)

@@ -18,9 +18,9 @@ from .._core.errors import UsageError
 from .._core.failing import failure_of
 from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
-from .._core.results import CRASH, VALUE, Result
+from .._core.results import CRASH, UNDER_WAY, VALUE, Result
 from .._core.runs import Failure
-from ..courses import COURSE, Course
+from ..courses import COURSE, Course, woken
 from ..escape import escape, restore
 from ..handlers import in_words
 from ..host import watched, watchers
@@ -173,14 +173,22 @@ class Request:
         return self._turn()
 
     def _turn(self) -> Reply | Suspended:
-        self._run_ready()
+        self._run_ready(fire=False)
+        return self._answer()
+
+    def _resume(self) -> Reply | Suspended:
+        """Go on behind a sleep, or woken by another one."""
+        self._run_ready(fire=True)
+        return self._answer()
+
+    def _answer(self) -> Reply | Suspended:
         if self.told is not None:
             return self._tell()
         if self.handler is None or self.lost is not None:
             return self._at(self.ended_at, self._replied)
         course, due = self.course, self.due
         self.turns += 1
-        if (due is None and (course.alone or self.probing)) or self.turns > TURNS_PER_REQUEST:
+        if (due is None and (course.hopeless or self.probing)) or self.turns > TURNS_PER_REQUEST:
             message = (
                 f"{course.of} waits for something that no timer will bring; a function and its steps can await "
                 "their own tasks, asyncio.sleep and fakes, and nothing from outside"
@@ -191,7 +199,8 @@ class Request:
             return Reply(failure=failure_of(UsageError(message)), final=True)
         self.stage.under_way[self] = None
         course.pause(None if due is None else max(self.ended_at, self.began + due))
-        return Suspended(course.at, self._turn, course)
+        course.busy_until = self.ended_at
+        return Suspended(course.at, self._resume, course)
 
     # -- checkpointing ------------------------------------------------------------------------------------------------
 
@@ -221,7 +230,9 @@ class Request:
         """Go on behind the step that is recorded now."""
         if self.worker is not None:
             return self._turn_aside()
-        self.kept.set_result(None)
+        if not self.kept.done():
+            # A timer of the body, or the body itself, may have cancelled what waits for it.
+            self.kept.set_result(None)
         return self._turn()
 
     def is_crowded(self, task: Any) -> bool:
@@ -238,20 +249,19 @@ class Request:
         if (left := self.worker or self.course) is not None:
             left.close()
 
-    def _run_ready(self) -> None:
+    def _run_ready(self, *, fire: bool) -> None:
         course = self.course
         loop = course.loop
-        loop.paused.pop(course, None)
         try:
             with InRequest(self, course):
-                if (due := loop.next_timer()) is not None and due <= loop.micros():
+                if fire and (due := loop.next_timer()) is not None and due <= loop.micros():
                     loop.fire_timer()
                 loop.run_ready()
                 while self.handler is not None and (self.awaited is None or self.awaited.done()):
                     self._respond()
                     loop.run_ready()
                 self.due = loop.next_timer()
-                if self.handler is None and self.due is None:
+                if self.handler is None and all(task.done() for task in course.made):
                     # Nothing goes on behind the response.
                     loop.abandon()
         except BaseException:
@@ -280,19 +290,21 @@ class Request:
 
     def _leave_behind(self) -> None:
         """Tasks that the function forgot go on behind the response, as they do on a server."""
-        due = self.due
-        if due is None or self.behind >= TURNS_BEHIND or self.probing or all(task.done() for task in self.course.made):
+        course, due = self.course, self.due
+        if not course.made or self.behind >= TURNS_BEHIND or self.probing:
             self.close()
             return
         self.behind += 1
         self.stage.under_way[self] = None
+        course.pause(None if due is None else max(self.world.now, self.began + due))
 
         def go_on() -> None:
-            self._run_ready()
+            course.wake = None
+            self._run_ready(fire=True)
             self._leave_behind()
 
-        at = max(self.world.now, self.began + due)
-        self.world.push(Happening(at, TIMER, "request", self.run, f"behind {self.behind} {self.began}", go_on))
+        what = f"behind {self.behind} {self.began}"
+        self.world.wait_for(course, lambda at: Happening(at, TIMER, "request", self.run, what, go_on))
 
     def _at(self, instant: int, reply: Callable[[], Reply]) -> Reply | Suspended:
         return reply() if instant <= self.world.now else Suspended(instant, reply)
@@ -374,6 +386,14 @@ class Request:
 
     async def _intervened_later(self, entry: Entry) -> Any:
         result = self._intervened(entry)
+        try:
+            while result.kind is UNDER_WAY:
+                # The handler has a course of its own, inside that of the request.
+                await woken(result.payload)
+                result = self._aside(result.payload.go_on)
+        finally:
+            if result.kind is UNDER_WAY:
+                result.payload.close()
         if result.elapsed:
             await asyncio.sleep(result.elapsed / SECOND)
         return self._outcome(entry, result)
@@ -429,7 +449,14 @@ class Request:
             self.watched = None
 
     def _intervened(self, entry: Entry) -> Result:
-        """An attempt in which scripts and faults have their say."""
+        """An attempt in which scripts and faults have their say; an async handler may pause where the request can."""
+        self.stage.pauses = self.handler is not None
+        try:
+            return self._aside(lambda: self.stage.attempt(self.run, entry))
+        finally:
+            self.stage.pauses = False
+
+    def _aside(self, attempt: Callable[[], Result]) -> Result:
         self.unwatch()
         loop = events._get_running_loop()  # noqa: SLF001 - the step may run on a loop of its own, inside this one
         swap = swap_current_task if loop is not None and asyncio.current_task(loop) is not None else None
@@ -437,7 +464,7 @@ class Request:
         # The handler runs in no time of its own: what it sleeps comes behind it.
         block, self.clock.block = self.clock.block, None
         try:
-            return self.stage.attempt(self.run, entry)  # type: ignore[no-any-return]
+            return attempt()
         finally:
             self.clock.block = block
             if swap is not None:
