@@ -12,8 +12,9 @@ from .choosers import Every, Follow, Pruned
 from .events import Event
 from .exploration import Explorer, Report
 from .faults import Injection, crash, redelivery
+from .report import short
 from .simulation import Simulation
-from .subjects import Subject, Verdict, at, deviations, keyed, outcome
+from .subjects import Ending, Subject, Verdict, at, deviations, ending, keyed, shape
 from .trials import Trial, difference, simulate, story
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def crash_anywhere(subject: Subject) -> Verdict:
     if run._state.spec.attempts == 1:  # noqa: SLF001 - checks look into the run
         verdict.not_reached = "the function has retries=0, so a crash ends its run"
         return verdict
-    wanted, effects = outcome(run), subject.effects
+    wanted, effects = ending(run), subject.effects
     if run.error is not None:
         verdict.not_reached = f"the run fails without any crash ({run.error.name}), see terminates"
         return verdict
@@ -49,7 +50,7 @@ def crash_anywhere(subject: Subject) -> Verdict:
         if _befell_the_last_attempt(crashed, run):
             continue
         points += 1
-        wrong = _difference(wanted, effects, outcome(again), keyed(crashed))
+        wrong = _difference(wanted, effects, ending(again), keyed(crashed))
         if wrong:
             verdict.violations.append(f"{wrong}\n  {story(crashed)}\n{at(crashed)}")
         else:
@@ -80,13 +81,16 @@ def spread(schedules: list[list[int]], run: Run) -> tuple[list[list[int]], int]:
     return chosen, len(schedules) - most
 
 
-def _difference(wanted: Any, effects: Any, had: Any, recorded: Any) -> str:
+def _difference(wanted: Ending, effects: Any, had: Ending, recorded: Any) -> str:
     """What is otherwise than in the default order, in words: how the run ended, its steps, or a keyed effect."""
-    in_turn = had[3] and wanted[3]
-    if had[:2] != wanted[:2] or sorted(had[2]) != sorted(wanted[2]) or (in_turn and had[2] != wanted[2]):
-        without = f"{wanted[0]} with {list(wanted[2])} without it"
+    in_turn, steps = had.in_turn and wanted.in_turn, had.steps
+    ends = had[:2] != wanted[:2]
+    if ends or sorted(steps) != sorted(wanted.steps) or (in_turn and steps != wanted.steps):
+        without = f"{wanted.status} with {list(wanted.steps)} without it"
         ended = " ".join(filter(None, had[:2]))
-        return f"the run {ended} with the steps {list(had[2])}, and {without}"
+        return f"the run {ended} with the steps {list(steps)}, and {without}"
+    if shape(had.result) != shape(wanted.result):
+        return f"the run returned {short(had.result)}, and {short(wanted.result)} without it"
     for who in sorted({*effects, *recorded}):
         if recorded.get(who, 0) != effects.get(who, 0):
             had_times, times = recorded.get(who, 0), effects.get(who, 0)
@@ -199,7 +203,7 @@ def duplicate_delivery(subject: Subject) -> Verdict:
     """The same event twice starts one run; a request that is delivered again has no effect and changes no outcome."""
     verdict = Verdict("duplicate_delivery")
     _, run = subject.baseline
-    wanted, effects = outcome(run), subject.effects
+    wanted, effects = ending(run), subject.effects
     parts = []
     trigger = next((one.event for one in run._state.spec.triggers if one.event), None)  # noqa: SLF001 - as above
     if trigger is None or trigger.startswith("inngest/"):
@@ -229,7 +233,7 @@ def duplicate_delivery(subject: Subject) -> Verdict:
         recorded = keyed(again)
         if recorded != effects:
             what = f"had effects\n{difference(Trial(again, None), subject.trial)}"
-        elif wrong := _difference(wanted, effects, outcome(other), recorded):
+        elif wrong := _difference(wanted, effects, ending(other), recorded):
             what = f"changed the run: {wrong}"
         else:
             continue

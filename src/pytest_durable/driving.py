@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 from asyncio import events
@@ -13,7 +14,7 @@ from . import clock as clocks
 from ._core.errors import UsageError
 from .fence import start_in_a_drive
 from .gathering import gather
-from .loop import GUARD, ordered_as_completed, swap_current_task
+from .loop import GUARD, VirtualLoop, close_quietly, ordered_as_completed, swap_current_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,24 @@ class Over:
 OVER = Over()
 
 
+def finalize(generator: Any) -> None:
+    """Clean up behind an async generator that was left before its end, as event loops do: in a task of the loop.
+
+    Where none runs, what its ``finally`` blocks do up to their first ``await`` is done, and no more.
+    """
+    cleans = generator.aclose()
+    loop = events._get_running_loop()  # noqa: SLF001 - the loop, or None
+    if isinstance(loop, VirtualLoop) and asyncio.current_task(loop) is not None:
+        loop.create_task(cleans)
+        return
+    try:
+        cleans.send(None)
+    except (StopIteration, RuntimeError, UsageError):
+        # At an end; in an ``__anext__`` that is being closed itself; or it asks for what nobody has any more.
+        return
+    close_quietly(cleans)
+
+
 class Drive:
     """A context manager for every drive of one simulation; drives of one simulation do not nest.
 
@@ -69,6 +88,7 @@ class Drive:
     _sleep: Any = None
     _start: Any = None
     _driver = 0
+    _hooks: Any = None
 
     def __init__(self, clock: Clock, begin: Callable[[], None]) -> None:
         self._clock = clock
@@ -93,8 +113,11 @@ class Drive:
         self._sleep, time.sleep = time.sleep, clocks.virtual_sleep  # type: ignore[assignment]  # it takes a float
         self._start, threading.Thread.start = threading.Thread.start, start_in_a_drive  # type: ignore[assignment, method-assign]  # as time.sleep
         self._driver = clocks.drive_from_here()
+        self._hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, finalize)
 
     def __exit__(self, *_: object) -> None:
+        sys.set_asyncgen_hooks(*self._hooks)
         time.sleep = self._sleep
         threading.Thread.start = self._start  # type: ignore[method-assign]  # as above
         clocks.drive_from(self._driver)

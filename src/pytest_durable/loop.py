@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._core.errors import BoundReachedError, UsageError
+from .escape import escape, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -119,7 +120,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - closed on purpose
                 coro: Any = task.get_coro()
-                close_quietly(coro)
+                close_by_force(coro)
                 tasks._unregister_task(task)  # noqa: SLF001 - it is no task of the loop any more, whoever keeps it
                 _forget(task._fut_waiter)  # type: ignore[attr-defined]  # noqa: SLF001 - what it would be woken by
                 _forget(task)
@@ -253,10 +254,20 @@ for _name in dir(asyncio.AbstractEventLoop):
 # The names above are abstract in asyncio's own class only for type checkers; here every one of them answers.
 
 
+REFUSALS = 1_000
+"""How often code that is being closed may ask for more time, until it is left by force."""
+
+
 class Guard(VirtualLoop):
     """A loop on which nothing runs: what is put on it is refused."""
 
+    refused = 0
+
     def _open(self) -> None:
+        self.refused += 1
+        if self.refused % REFUSALS == 0:
+            # It catches that, in a loop.
+            escape(GeneratorExit())
         raise UsageError(LEFT_BEHIND)
 
 
@@ -268,6 +279,18 @@ def _forget(future: Any) -> None:
     """Let go of those that wait for a future."""
     for callback, _ in getattr(future, "_callbacks", None) or ():
         future.remove_done_callback(callback)
+
+
+def close_by_force(coro: Any) -> None:
+    """As ``close_quietly``, also of code that catches everything and goes on to sleep for ever."""
+    outer, GUARD.refused = events._get_running_loop(), 0  # noqa: SLF001 - what it sleeps on is refused
+    events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+    try:
+        close_quietly(coro)
+    finally:
+        events._set_running_loop(outer)  # noqa: SLF001 - as above
+        if GUARD.refused >= REFUSALS:
+            restore()
 
 
 def close_quietly(coro: Any) -> None:

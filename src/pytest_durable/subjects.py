@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._core.choices import First
 from ._core.errors import BoundReachedError, NonDeterminismError
@@ -103,15 +103,35 @@ LONG = 200
 """From how many steps on a run is long."""
 
 
-def outcome(run: Run) -> tuple[str, str, tuple[str, ...], bool]:
+class Ending(NamedTuple):
     """What must not change: how a run ended, and the sequence of its steps; not the values that steps may mint.
 
-    The last part says whether its steps ended in the order in which the body asked for them. Where they did not, or
-    might not have, they stood side by side, and one that is tried again ends behind its siblings.
+    Attributes:
+        in_turn: its steps ended in the order in which the body asked for them. Where they did not, or might not have,
+            they stood side by side, and one that is tried again ends behind its siblings.
+        result: what it returned, of which only the shape counts.
     """
+
+    status: str
+    error: str
+    steps: tuple[str, ...]
+    in_turn: bool
+    result: Any
+
+
+def ending(run: Run) -> Ending:
+    """How a run ended."""
     steps = tuple(run.steps)
     in_turn = steps == tuple(run._state.entries)  # noqa: SLF001 - checks look into the run
-    return (str(run.status), run.error.name if run.error is not None else "", steps, in_turn)
+    error = run.error.name if run.error is not None else ""
+    return Ending(str(run.status), error, steps, in_turn, run.result)
+
+
+def shape(value: Any) -> Any:
+    """What a result is made of, without what its parts are: the keys of dicts, and how long lists are."""
+    if isinstance(value, dict):
+        return {key: shape(part) for key, part in value.items()}
+    return [shape(part) for part in value] if isinstance(value, list) else None
 
 
 def keyed(simulation: Simulation) -> dict[tuple[str, str], int]:

@@ -168,25 +168,26 @@ class Observed:
         if task is None:
             # Early versions of the SDK make no task of it.
             return await asyncio.create_task(self.call(client, ctx, fn_id, middleware))
-        surround(ctx.step, request, is_async=True)
+        step = ctx.step
+        surround(step, request, is_async=True)
         keep(ctx, request, CURRENT)
-        _ended(request, await self._function.call(client, ctx, fn_id, middleware))
-        request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - what the body has not asked for
+        _ended(request, await self._function.call(client, ctx, fn_id, middleware), step)
         return request.result
 
     def call_sync(self, client: Any, ctx: Any, fn_id: str, middleware: Any) -> Any:
         """As the function's own."""
         request = CURRENT.get()
-        surround(ctx.step, request, is_async=False)
+        step = ctx.step
+        surround(step, request, is_async=False)
         keep(ctx, request, CURRENT)
-        _ended(request, self._function.call_sync(client, ctx, fn_id, middleware))
-        request.left = ctx.step._execution._memos._memos  # noqa: SLF001 - as above
+        _ended(request, self._function.call_sync(client, ctx, fn_id, middleware), step)
         return request.result
 
 
-def _ended(request: Request, result: Any) -> None:
-    """Take note of what the SDK's own call gave."""
+def _ended(request: Request, result: Any, step: Any) -> None:
+    """Take note of what the SDK's own call gave. The ctx may have other step tools by now."""
     request.result = result
+    request.left = step._execution._memos._memos  # noqa: SLF001 - what the body has not asked for
     if result.error is None and result.multi is None and result.step is None:
         request.stage.returned(request.run, result.output)
 

@@ -31,9 +31,11 @@ def keep(ctx: Any, request: Request, current: contextvars.ContextVar[Request]) -
 def _guarded(name: str, current: contextvars.ContextVar[Request]) -> property:
     def read(ctx: Any) -> Any:
         known = ctx.__dict__
-        request: Request = known["_durable"]
-        reader = current.get(None)
-        if reader is not None and reader.run is not request.run and reader.stage is request.stage:
+        request: Request | None = known.get("_durable")
+        if request is None:
+            return known[name]  # A copy that the author has made; it is nobody's.
+        reader = current.get(request)
+        if reader.run is not request.run and reader.stage is request.stage:
             raise UsageError(OF_ANOTHER.format(reader.stage.actor() or reader.run.spec.id, request.run.name))
         return known[name]
 

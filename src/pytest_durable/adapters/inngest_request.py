@@ -24,7 +24,7 @@ from ..courses import COURSE, Course, woken
 from ..escape import escape, restore
 from ..handlers import in_words
 from ..host import watched, watchers
-from ..loop import close_quietly, swap_current_task
+from ..loop import close_by_force, swap_current_task
 from .inngest_clock import InRequest
 from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
 from .inngest_wire import in_sdk, key_of
@@ -107,7 +107,8 @@ class Request:
         self.inputs: dict[str, Any] = {}
         self.seen = Seen()
         self.turns = self.behind = 0
-        self.context: Any = contextvars.copy_context()
+        # In a simulation inside a step, nothing of the request around it is to be seen.
+        self.context: Any = contextvars.copy_context() if CURRENT.get(None) is None else contextvars.Context()
         self.context.run(CURRENT.set, self)
         if self.world.footprint is not None:
             # The body is entered for a planned step too, and may look at what other steps do.
@@ -158,6 +159,7 @@ class Request:
         self.turns += 1
         if self.turns > TURNS_PER_REQUEST:
             self.endless = POLLS
+            escape(Lost())
             raise Lost
         if self.worker is None:
             self.clock.sleep(micros)
@@ -245,7 +247,7 @@ class Request:
         """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
         self.stage.under_way.pop(self, None)
         if self.handler is not None:
-            close_quietly(self.handler)
+            close_by_force(self.handler)
         if (left := self.worker or self.course) is not None:
             left.close()
 

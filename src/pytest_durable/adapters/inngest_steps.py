@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._core.commands import SEND
+from .._core.errors import UsageError
 from .inngest_in_place import staying
 from .inngest_wire import events_of, key_of
 
@@ -26,13 +27,29 @@ def surround(step: Any, request: Request, *, is_async: bool) -> None:
         between = AsyncTools if is_async else SyncTools
         _kinds[kind] = type(kind.__name__, (between, kind), {"__module__": kind.__module__})
     # The SDK ties a knot here that only the garbage collector would undo, with all that a request leaves behind.
-    step.ai._step = weakref.proxy(step)  # noqa: SLF001 - it is reached through its step alone
+    step.ai._step = Reached(step)  # noqa: SLF001 - it is reached through its step alone
     step._durable = request  # noqa: SLF001 - where the class between looks for it
     step.__class__ = _kinds[kind]
     if request.stays:
         step._execute = staying(request, step, execute, is_async=is_async)  # noqa: SLF001 - as above
     if request.probing:
         request.seen.watch(step._execution, request.ops, is_async=is_async)  # noqa: SLF001 - the SDK offers no other way
+
+
+class Reached:
+    """The step tools as their ``ai`` reaches them, as long as somebody else keeps them."""
+
+    __slots__ = ("_step",)
+
+    def __init__(self, step: Any) -> None:
+        self._step = weakref.ref(step)
+
+    def __getattr__(self, name: str) -> Any:
+        step = self._step()
+        if step is None:
+            msg = "ctx.step.ai is used behind the request that it belongs to; use the ctx that the function was given"
+            raise UsageError(msg)
+        return getattr(step, name)
 
 
 class Tools:
@@ -45,6 +62,11 @@ class Tools:
 
     _durable: Request
     _step_id_counter: Any
+
+    def _parse_step_id(self, step_id: str) -> Any:
+        # The SDK asks for it in every method, first of all.
+        self._durable.is_own(step_id)
+        return super()._parse_step_id(step_id)  # type: ignore[misc]  # of the SDK's class
 
     def _index(self, step_id: str) -> int:
         """How often the id was used so far; the SDK counts this use later."""
@@ -62,7 +84,6 @@ class AsyncTools(Tools):
     async def run(self, step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
         """As the SDK's own."""
         request = self._durable
-        request.is_own(step_id)
         index = self._index(step_id)
         attempt = partial(request.attempt, step_id, index, handler)
         try:
@@ -91,7 +112,6 @@ class SyncTools(Tools):
     def run(self, step_id: str, handler: Any, *args: Any, **kwargs: Any) -> Any:
         """As the SDK's own."""
         request = self._durable
-        request.is_own(step_id)
         index = self._index(step_id)
         attempt = partial(request.attempt_sync, step_id, index, handler)
         try:
