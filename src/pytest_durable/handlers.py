@@ -73,7 +73,7 @@ def call(
                 course.begin(value)
             kind, value = (VALUE, course.task.result()) if course.advance() else (UNDER_WAY, course)
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
-        kind, value = ERROR, in_words(raised, entry, run)
+        kind, value = ERROR, in_words(raised, _where(entry, run))
     finally:
         elapsed, clock.elapsed = clock.elapsed, None
         if elapsed:
@@ -85,18 +85,18 @@ def _where(entry: Entry, run: RunState) -> str:
     return f"step '{entry.key}' of {run.spec.id}"
 
 
-def in_words(error: BaseException, entry: Entry, run: RunState) -> BaseException:
-    """What asyncio says of loops, in the words of whoever wrote the step."""
+def in_words(error: BaseException, where: str) -> BaseException:
+    """What asyncio says of loops, in the words of whoever wrote the step, or the body."""
     text = text_of(error)
     if text == LEFT_BEHIND:
-        return UsageError(f"in {_where(entry, run)}, {text}")
+        return UsageError(f"in {where}, {text}")
     if isinstance(error, RuntimeError) and "attached to a different loop" in text:
         what = "awaits a future of another event loop"
     elif isinstance(error, RuntimeError) and any(words in text for words in LOOP_IN_LOOP):
         what = "starts an event loop of its own"
     else:
         return error
-    where = _where(entry, run)
-    refused = UsageError(f"{where} {what}, which has no virtual time; make its handler async and await there. {text}")
+    advice = "make it async and await there, or use what the library has for sync code"
+    refused = UsageError(f"{where} {what}, which has no virtual time; {advice}. {text}")
     refused.__cause__ = error
     return refused

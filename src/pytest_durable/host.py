@@ -17,6 +17,7 @@ from ._core.commands import Answer, Asked, Raised, Returned
 from ._core.errors import NonDeterminismError, UsageError
 from .body import Body, BodyLoop
 from .escape import restore
+from .handlers import in_words
 from .invocation import BODY, CLOSED, Doomed, Invocation, StepInterrupt, divergence, swallowed
 from .loop import GUARD, NOTHING, close_quietly
 from .mistakes import is_about_a_step, wrong_call
@@ -200,6 +201,9 @@ class NativeHost:
     def _in_words(invocation: Invocation, raised: Raised) -> Raised:
         """What a body raises that calls a step wrongly, or uses one in place of its result."""
         error = raised.error
+        told = in_words(error, f"the body of {invocation.run.spec.id}")
+        if told is not error:
+            return Raised(told)
         mistake = wrong_call(error) or (invocation.unawaited() if is_about_a_step(error) else None)
         if mistake is None:
             return raised
@@ -212,6 +216,7 @@ class NativeHost:
         if invocation.doom is not None:
             return Raised(invocation.doom)
         if isinstance(answer, Raised):
+            invocation.take_back()
             return self._in_words(invocation, answer)
         if target is not None:
             if isinstance(answer, Asked):

@@ -68,6 +68,8 @@ class Invocation:
             invocation that sees what the planning one saw.
         horizon: the same as a place in the order of completion: earlier ones are seen.
         logged: how many lines the body has logged so far.
+        fresh: the number of the first line behind the last recorded step.
+        told_after: that step; neither is there before the first line.
         loop: the event loop, from the moment at which the body uses asyncio.
         calls: the steps that the memo does not answer, in the order in which they were asked for.
         doom: an error that ends the run whatever the body does with it.
@@ -80,6 +82,7 @@ class Invocation:
         "calls",
         "direct",
         "doom",
+        "fresh",
         "groups",
         "horizon",
         "ignored",
@@ -92,8 +95,12 @@ class Invocation:
         "phase",
         "position",
         "run",
+        "told_after",
         "waiting",
     )
+
+    fresh: int
+    told_after: Entry | None
 
     def __init__(self, run: RunState, limit: int | None, surroundings: Surroundings) -> None:
         self.phase = BODY
@@ -279,6 +286,11 @@ class Invocation:
                 )
         return None
 
+    def take_back(self) -> None:
+        """The body has failed and is tried again: what it logs behind its last recorded step is no replay then."""
+        if getattr(self, "told_after", self) is self.last:
+            self.run.logged = min(self.run.logged, self.fresh)
+
     # -- answering ----------------------------------------------------------------------------------------------------
 
     def answer(self, entry: Entry, convert: Callable[[Any], Any] | None) -> Any:
@@ -373,6 +385,8 @@ class ReplayLogger(logging.LoggerAdapter[logging.Logger]):
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         if invocation.phase is BODY:
             number, invocation.logged = invocation.logged, invocation.logged + 1
+            if getattr(invocation, "told_after", invocation) is not invocation.last:
+                invocation.told_after, invocation.fresh = invocation.last, number
             if number < invocation.run.logged:
                 return
             invocation.run.logged = number + 1

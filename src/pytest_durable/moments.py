@@ -29,7 +29,15 @@ ANYTIME = Between(0, None)
 
 
 def between(first: Duration | datetime, last: Duration | datetime) -> Between:
-    """For ``at=``: any moment of a window; both ends, and before and after all that is due inside."""
+    """For ``at=``: any moment of a window; both ends, and before and after all that is due inside.
+
+    Raises:
+        UsageError: an end is neither a duration nor a datetime, or the window ends before it begins.
+    """
+    ends = [at if hasattr(at, "tzinfo") else duration(at, f"between({first!r}, {last!r})") for at in (first, last)]
+    if type(ends[0]) is type(ends[1]) and ends[1] < ends[0]:  # type: ignore[operator]  # of one type
+        msg = f"between({first!r}, {last!r}) ends before it begins"
+        raise UsageError(msg)
     return Between(first, last)
 
 

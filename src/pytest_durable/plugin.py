@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from .arrivals import when_imported
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -35,6 +38,17 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+def pytest_load_initial_conftests() -> None:
+    """Adapt to an SDK before the first function of it is made, so that each knows its client."""
+    when_imported("inngest", _adapt)
+
+
+def _adapt() -> None:
+    from . import adapters
+
+    adapters.ready()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--durable-...``, each also an ini key ``durable_...``."""
     group = parser.getgroup("durable", "durable functions")
@@ -55,7 +69,11 @@ def option(config: pytest.Config, name: str) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker; refuse a folder that is none before anything is run."""
+    folder = option(config, "report")
+    if folder and Path(folder).exists() and not Path(folder).is_dir():
+        msg = f"--durable-report={folder} is a file; name a folder, which is made if it is not there"
+        raise pytest.UsageError(msg)
     config.addinivalue_line(
         "markers",
         "durable(explore, examples, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "

@@ -84,7 +84,9 @@ class Posting:
             who = f"test {self._sent}"
             moment, closes = moment_of(at, self.world.now, "send: at")
             sent = answers.make_sending(given, who, None, moment)
-            self._put(answers.arrival(sent, moment, fixed=not isinstance(at, Between)), at, closes)
+            chosen = isinstance(at, Between)
+            stamped = not chosen or bool(given["ts"])
+            self._put(answers.arrival(sent, moment, fixed=not chosen, stamped=stamped), at, closes)
             ids.append(sent.id)
         return ids
 

@@ -43,11 +43,11 @@ def write(folder: str, nodeid: str, turns: Turns, report: pytest.TestReport) -> 
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     page = _page(nodeid, turns, report)
-    (path / f"{file_name(nodeid)}.html").write_text(page, encoding="utf-8")
+    (path / f"{file_name(nodeid)}.html").write_text(page, encoding="utf-8", errors="backslashreplace")
     pages = sorted(one.name for one in path.glob("*.html") if one.name != "index.html")
     links = "".join(f'<li><a href="{escape(name)}">{escape(name.removesuffix(".html"))}</a></li>' for name in pages)
     index = _document("Failing durable tests", f"<h1>Failing durable tests</h1><ul>{links}</ul>")
-    (path / "index.html").write_text(index, encoding="utf-8")
+    (path / "index.html").write_text(index, encoding="utf-8", errors="backslashreplace")
 
 
 def file_name(nodeid: str) -> str:

@@ -186,9 +186,9 @@ class Run:
             if entry.op != TIMER_OP and ((index is None and entry.key == step_id)
                                          or (entry.id == step_id and entry.index == index)):  # fmt: skip
                 return StepRecord(entry)
-        which = step_id if index is None else f"{step_id}, index {index}"
         known = ", ".join(entry.key for entry in self._state.entries.values()) or "none"
-        msg = f"{self.function_id} has no step {which!r}; it has {known}"
+        which = "" if index is None else f" with the index {index}"
+        msg = f"{self.function_id} has no step {step_id!r}{which}; it has {known}"
         raise KeyError(msg)
 
     @property
@@ -276,7 +276,7 @@ class Run:
         queued = f"it was queued {duration_text(simulation.world.now - state.queued_at)} ago and has not started"
         if state.started_at is not None:
             queued = "no request of it is due: what it did last was recorded under that id before"
-        if simulation.is_open(state):
+        if simulation.engine.stage.is_open(state):
             queued = "its body is under way, and waits for something of asyncio that nobody brings"
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"

@@ -71,7 +71,7 @@ def parse(marker: Mapping[str, Any], options: Mapping[str, Any]) -> Settings:
         explore=marker.get("explore") or None,
         examples=_tuple(marker.get("examples", ()), "examples"),
         faults=_tuple(marker.get("faults", ()), "faults"),
-        max_schedules=_number(marker.get("max_schedules", 0), "max_schedules", 0),
+        max_schedules=_number(marker["max_schedules"], "max_schedules", 1) if "max_schedules" in marker else 0,
         max_faults=_number(marker.get("max_faults", 1), "max_faults", 0),
         max_seconds=_seconds(marker.get("max_seconds")),
         simulation={key: marker[key] for key in SIMULATION if key in marker},

@@ -360,10 +360,6 @@ class Simulation(Posting):
         """Every run that was created, in order, runs of ``on_failure`` among them."""
         return [self._run(state) for state in self.engine.runs]
 
-    def is_open(self, state: RunState) -> bool:
-        """Whether a request of a run is under way."""
-        return self._stage.is_open(state)
-
     def describe_wait(self, entry: Entry) -> str:
         """A waiting step in words."""
         return self.engine.answers.describe_wait(entry, self.world.now)

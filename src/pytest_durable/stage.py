@@ -76,18 +76,20 @@ class TestStage:
         if entry.op == RUN and not self.scripts.written and not self.faults.present:
             command: Any = entry.command
             return self._call(run, entry, command.handler, command.args, command.kwargs, pauses=pauses)
-        action = self._scripted(run, entry) if self.scripts.written else None
         fault = self._choose(run, entry) if self.faults.present else None
+        verdict, rule = (fault.verdict, fault.fault) if fault is not None else (OK, None)
+        # What happens before the effect leaves the script to the attempt that has one.
+        if verdict == f.CRASH_BEFORE:
+            return Result(CRASH, _crash(run, entry, "before"))
+        if verdict == f.STEP_ERROR:
+            return Result(ERROR, InjectedError(f"injected by {rule!r}"))
+        action = self._scripted(run, entry) if self.scripts.written else None
         if action is None and fault is None:
             return self._perform(run, entry, None, pauses=pauses)
         kind = action.kind if action is not None else s.REAL
         elapsed = action.elapsed if action is not None else 0
-        verdict, rule = (fault.verdict, fault.fault) if fault is not None else (OK, None)
-        if verdict == f.CRASH_BEFORE or kind == s.CRASH_BEFORE:
+        if kind == s.CRASH_BEFORE:
             return Result(CRASH, _crash(run, entry, "before"), elapsed)
-        if verdict == f.STEP_ERROR:
-            message = f"injected by {rule!r}"
-            return Result(ERROR, InjectedError(message), elapsed)
         elapsed += rule.length if rule is not None and verdict == f.SLOW else 0
         lost = verdict in {f.CRASH_AFTER, f.LOST} or kind == s.CRASH_AFTER
 
@@ -119,7 +121,9 @@ class TestStage:
             return Result(ERROR, UsageError(f"{where} is executed, and times_out() is for waits and invocations"))
         if entry.op == SEND and kind != s.CALL and not hasattr(command, "handler"):
             return Result(VALUE, self.engine.answers.send_from(run, entry, command))
-        handler = action.payload if action is not None and kind == s.CALL else getattr(command, "handler", None)
+        handler = (action.payload if action is not None else None) or getattr(command, "handler", None)
+        if handler is None and kind == s.CRASH_AFTER:
+            return Result(VALUE)  # A model was asked, and nobody heard the answer.
         if handler is None:
             return Result(ERROR, self._unscripted(where, entry))
         args, kwargs = getattr(command, "args", ()), getattr(command, "kwargs", {})
@@ -353,27 +357,24 @@ class TestStage:
         action = self._scripted(run, entry)
         if action is None:
             return None
+        if (refusal := _no_answer(action, entry.op)) is not None:
+            return Result(ERROR, UsageError(f"step '{entry.key}' of {run.spec.id} ({entry.op}) {refusal}"))
         if action.kind == s.REAL:
-            if entry.op == SLEEP and action.elapsed:
-                where = f"step '{entry.key}' of {run.spec.id}"
-                return Result(ERROR, UsageError(f"{where} is a sleep and takes as long as it says; leave takes away"))
             return None
-        if action.kind == s.TIME_OUT:
+        timeout = getattr(entry.command, "timeout", None)
+        if action.kind == s.TIME_OUT or (timeout is not None and action.elapsed > timeout):
             return Result(DEAF)
         if action.kind == s.RETURN:
             return Result(VALUE, s.scripted_value(entry, action.payload), action.elapsed)
         if action.kind == s.RAISE:
             return Result(ERROR, action.payload, action.elapsed)
-        if action.kind == s.CALL:
-            data = getattr(entry.command, "data", {})
-            args = (data,) if hasattr(entry.command, "data") else ()
-            result = self._call(run, entry, action.payload, args, {}, pauses=False)
-            result.elapsed += action.elapsed
-            if result.kind == VALUE:
-                result.payload = s.scripted_value(entry, result.payload)
-            return result
-        msg = f"step '{entry.key}' of {run.spec.id} is a {entry.op}, which no worker executes, so it cannot crash"
-        return Result(ERROR, UsageError(msg))
+        data = getattr(entry.command, "data", {})
+        args = (data,) if hasattr(entry.command, "data") else ()
+        result = self._call(run, entry, action.payload, args, {}, pauses=False)
+        result.elapsed += action.elapsed
+        if result.kind == VALUE:
+            result.payload = s.scripted_value(entry, result.payload)
+        return result
 
     def reached(self, run: RunState, entry: Entry) -> None:
         """Let the reactions to a wait begin."""
@@ -383,6 +384,19 @@ class TestStage:
             for number, (kind, what, data, after) in enumerate(reaction.parts):
                 who = f"{run.id} {entry.key} reaction {number}"
                 self.react(kind, what, data, self.world.now + after, who, run)
+
+
+def _no_answer(action: s.Action, op: str) -> str | None:
+    """Why an action is no answer to a step that nobody executes; None if it is one."""
+    if action.kind in {s.CRASH_BEFORE, s.CRASH_AFTER}:
+        return "is executed by no worker, so it cannot crash"
+    if op == SLEEP and action.kind == s.TIME_OUT:
+        return "cannot time out; times_out() is for waits and invocations"
+    if op == SLEEP and action.elapsed:
+        return "takes as long as it says; leave takes away"
+    if action.elapsed and action.kind in {s.REAL, s.TIME_OUT}:
+        return 'takes until it is answered; say what it gets then, as in takes("3s").returns(...)'
+    return None
 
 
 CRASHES = {

@@ -161,7 +161,7 @@ def test_a_mistake_in_a_script_keeps_the_siblings_from_beginning():
     with Simulation() as sim:
         sim.step("w").crashes()
         run = sim.start(make(body), {})
-        with pytest.raises(RunFailed, match="which no worker executes, so it cannot crash"):
+        with pytest.raises(RunFailed, match="is executed by no worker, so it cannot crash"):
             run.wait()
         assert effects == []
 

@@ -79,3 +79,40 @@ def test_what_nobody_knows_is_told_what_is_known(installed, monkeypatch):
         UsageError, match=r"Inngest Python SDK, with the extra pytest-durable\[inngest\]; those of .*test_ver"
     ):
         results(object())
+
+
+MADE_EARLY = """
+import inngest
+
+class Louder(inngest.Middleware):
+    async def transform_output(self, result):
+        if result.step is None and result.error is None:
+            result.output = result.output.upper()
+
+def make():
+    client = inngest.Inngest(app_id="shop", is_production=False, middleware=[Louder])
+
+    @client.create_function(fn_id="order", trigger=inngest.TriggerEvent(event="shop/order"))
+    async def order(ctx):
+        return "bare"
+
+    return order
+
+order = make()
+
+def test_order(durable):
+    assert durable.run(order) == "BARE"
+"""
+
+
+def test_a_function_of_a_module_knows_its_client(pytester):
+    """Whatever is made before the first simulation, by a client that is gone by then, has the middleware of that."""
+    pytester.makepyfile(MADE_EARLY)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_somebodys_own_module_of_that_name_is_none_of_ours(pytester):
+    """What is called like an SDK and is none is imported as ever."""
+    pytester.makepyfile(inngest="answer = 42")
+    pytester.makepyfile("import inngest\n\ndef test_it(durable):\n    assert inngest.answer == 42\n")
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

@@ -231,7 +231,7 @@ def test_a_step_that_no_worker_executes_cannot_crash():
     """A script that crashes a wait is a mistake of the test, and says so."""
     with Simulation() as sim:
         sim.step("event").crashes()
-        with pytest.raises(RunFailed, match="which no worker executes, so it cannot crash"):
+        with pytest.raises(RunFailed, match="is executed by no worker, so it cannot crash"):
             sim.run(waits)
 
 

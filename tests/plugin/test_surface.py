@@ -34,8 +34,9 @@ def test_all_strategies_have_a_name_on_the_command_line(text, strategy):
 @pytest.mark.parametrize(
     ("marker", "options", "message"),
     [
-        ({"max_schedules": "many"}, {}, "max_schedules='many' is not a whole number from 0 on"),
+        ({"max_schedules": "many"}, {}, "max_schedules='many' is not a whole number from 1 on"),
         ({"max_schedules": True}, {}, "max_schedules=True is not a whole number"),
+        ({"max_schedules": 0}, {}, "max_schedules=0 is not a whole number from 1 on"),
         ({"max_faults": -1}, {}, "max_faults=-1 is not a whole number from 0 on"),
         ({}, {"schedules": "0"}, "--durable-schedules='0' is not a whole number from 1 on"),
         ({}, {"seed": "x"}, "--durable-seed='x' is not a whole number from 0 on"),

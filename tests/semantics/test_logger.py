@@ -238,3 +238,27 @@ def test_records_carry_virtual_time_and_the_place_of_the_author(durable, caplog)
     assert record.filename == "test_logger.py"
     assert record.lineno == logs.body.__code__.co_firstlineno + 3
     assert record.created == pytest.approx(durable.now.timestamp())
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+def test_a_body_that_is_tried_again_writes_again_what_lies_behind_its_last_step(durable, lines, kind):
+    """Another attempt is no replay: only what stands in front of a recorded step is silent."""
+
+    @durable_function("logs", retries=2)
+    async def logs(ctx):
+        ctx.logger.info("top")
+        await ctx.step.run("a", lambda: 1)
+        ctx.logger.info("attempt %d", ctx.attempt)
+        if ctx.attempt < 2:
+            raise OSError
+
+    @durable_function("logs", retries=2)
+    def logs_sync(ctx):
+        ctx.logger.info("top")
+        ctx.step.run("a", lambda: 1)
+        ctx.logger.info("attempt %d", ctx.attempt)
+        if ctx.attempt < 2:
+            raise OSError
+
+    durable.run(logs if kind == "async" else logs_sync)
+    assert lines() == ["top", "attempt 0", "attempt 1", "attempt 2"]

@@ -374,5 +374,5 @@ def test_a_sleep_takes_as_long_as_it_says():
 
     with Simulation() as sim:
         sim.step("nap").takes("5m")
-        with pytest.raises(RunFailed, match="step 'nap' of f is a sleep"):
+        with pytest.raises(RunFailed, match=r"step 'nap' of f \(sleep\) takes as long as it says"):
             sim.run(f)

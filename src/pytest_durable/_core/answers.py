@@ -316,16 +316,21 @@ class Answers:
             event.outcome.refused.append(f"did not start {spec.id}: it has a run for the tick of {wire['id']}")
         self._tell(event, [found for found in self.listeners.triggered(event.name) if found[0] is not spec], pauses)
 
-    def arrival(self, event: BusEvent, at: int, *, fixed: bool = True) -> Happening:
-        """The happening in which an event arrives; it is no ``fixed`` one if its moment is a choice."""
+    def arrival(self, event: BusEvent, at: int, *, fixed: bool = True, stamped: bool = True) -> Happening:
+        """The happening in which an event arrives; it is no ``fixed`` one if its moment is a choice.
+
+        One that is not ``stamped`` gets the time of its arrival.
+        """
         rank = NEWS if event.sender is None else WORK
         if fixed and at <= self.world.now:
             # It is sent now; one of a later time is sent then.
             self.log(event)
             event.outcome.held[ON_ITS_WAY] = ON_ITS_WAY
-        return Happening(at, rank, "event", event, "", lambda: self._arrive(event))
+        return Happening(at, rank, "event", event, "", lambda: self._arrive(event, stamped=stamped))
 
-    def _arrive(self, event: BusEvent) -> None:
+    def _arrive(self, event: BusEvent, *, stamped: bool) -> None:
+        if not stamped:
+            event.wire["ts"] = self.world.now // MILLISECOND
         self.log(event)
         for later, arriving in self.engine.stage.deliver(event):
             if later:

@@ -52,6 +52,10 @@ class Stage(Protocol):
         """Take note of what a function has returned, before it crosses the wire."""
         ...
 
+    def is_open(self, run: RunState) -> bool:
+        """Whether a request of a run is under way at an SDK."""
+        ...
+
     def after(self, item: Item) -> None:
         """Take note of a request whose answer has been recorded."""
         ...

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
 import re
 import sys
 import warnings
@@ -11,12 +9,11 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from .._core.errors import UsageError
+from ..arrivals import when_imported
 from ..functions import DurableFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
 
     from .._core.runs import FunctionSpec
 
@@ -31,45 +28,27 @@ TESTED = {"inngest": ("0.5.0", "0.5.19")}
 """The first and the last version of each SDK that the tests have been run with."""
 
 
-class Arrivals(importlib.abc.MetaPathFinder):
-    """Adapts to an SDK that is imported behind the first simulation, as soon as it is there.
-
-    A test may import the application that it tests; what that sends goes into the simulation all the same.
-    """
-
-    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:  # noqa: ARG002 - the finders' protocol
-        """The spec that others find, of a module with one more thing to do."""
-        if name != "inngest":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_adapt(module: ModuleType) -> None:
-                execute(module)
-                ready()
-
-            spec.loader.exec_module = execute_and_adapt  # type: ignore[method-assign]  # of this one loader
-        return spec
-
-
-ARRIVALS = Arrivals()
-
-
 def ready() -> None:
-    """Import the adapters of the SDKs that this process has imported, each once; of others, when they are imported."""
-    if "inngest" not in sys.modules and ARRIVALS not in sys.meta_path:
-        sys.meta_path.insert(0, ARRIVALS)
-    if "inngest" in sys.modules and not _imported:
-        version = metadata.version("inngest")
-        _imported["inngest"] = version
-        if _numbers(version) < _numbers(TESTED["inngest"][0]):
-            HOSTS.append(_too_old)
-            return
-        from .inngest import spec_for
+    """Import the adapters of the SDKs that this process has imported, each once; of others, when they are imported.
 
-        HOSTS.append(spec_for)
+    A test may import the application that it tests behind the first simulation; what that sends goes into the
+    simulation all the same.
+    """
+    if not _imported:
+        when_imported("inngest", _adapt)
+
+
+def _adapt() -> None:
+    if not hasattr(sys.modules["inngest"], "Inngest"):
+        return  # Somebody's own module of that name.
+    version = metadata.version("inngest")
+    _imported["inngest"] = version
+    if _numbers(version) < _numbers(TESTED["inngest"][0]):
+        HOSTS.append(_too_old)
+        return
+    from .inngest import spec_for
+
+    HOSTS.append(spec_for)
 
 
 _imported: dict[str, str] = {}

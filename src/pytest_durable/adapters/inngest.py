@@ -24,6 +24,7 @@ from .._core.requests import Item
 from .._core.runs import FunctionSpec
 from .._core.wire import load
 from ..functions import _cancel, _optional, _trigger
+from ..handlers import in_words
 from ..invocation import divergence
 from . import inngest_client
 from .inngest_context import keep
@@ -317,6 +318,8 @@ class InngestHost:
         around = run.surroundings
         if response.status_code not in {DONE, STEPS} and request.result is not None and not any(raised):
             raised = [unserializable(request.result, run)]
+        elif response.status_code != STEPS:
+            raised = [in_words(error, f"the body of {run.spec.id}") if error is not None else None for error in raised]
         reply = Decoder(run, request.world.now, around.known, request.ops).reply(response, raised)
         if around.stage.strict and target is None and reply.failure is None:
             forgotten = self._forgotten(run, request.left, reply)

@@ -402,7 +402,7 @@ class Request:
 
     def _retell(self, error: RuntimeError, entry: Entry) -> None:
         """Raise what asyncio says of loops in clearer words; of all else nothing."""
-        told = in_words(error, entry, self.run)
+        told = in_words(error, f"step '{entry.key}' of {self.run.spec.id}")
         if told is not error:
             raise told from error
 
