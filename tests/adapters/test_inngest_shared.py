@@ -1,13 +1,16 @@
 """What requests of SDK functions share: one event loop, as in a worker; what they leave behind, which is nothing."""
 
 import asyncio
+import contextlib
+import dataclasses
 import datetime as dt
 import gc
+import time
 import weakref
 
 import pytest
 
-from pytest_durable import RunStuck, Simulation, durable_function, explore
+from pytest_durable import DurabilityWarning, RunFailed, RunStuck, Simulation, durable_function, explore, faults
 
 inngest = pytest.importorskip("inngest")
 
@@ -206,3 +209,296 @@ def test_the_step_tools_stay_of_the_class_of_the_sdk():
     with Simulation() as sim:
         sim.run(make(body))
     assert found == [(True, "Step", inngest.Step.__module__)]
+
+
+@pytest.mark.parametrize("first", ["waits", "sets"])
+def test_whoever_starts_first_a_wait_is_woken(first):
+    """What is due, and has not begun, may wake a request too, so that is not refused."""
+    event = asyncio.Event()
+
+    async def waits(ctx):
+        await ctx.step.run("wait", event.wait)
+        return stamp()
+
+    async def sets(ctx):
+        async def work():
+            await asyncio.sleep(90)
+            event.set()
+
+        await ctx.step.run("set", work)
+
+    functions = [make(waits), make(sets)]
+    with Simulation() as sim:
+        runs = [sim.start(function) for function in (functions if first == "waits" else reversed(functions))]
+        sim.run_until_idle()
+        assert [run.status for run in runs] == ["completed", "completed"]
+        assert "01:30" in [run.result for run in runs]
+
+
+@pytest.mark.parametrize("about", ["a script", "a fault"])
+def test_a_script_or_a_fault_for_another_step_takes_no_lock_away(about):
+    """Handlers overlap and wait for each other whatever the test has to say about some step."""
+    lock, log = asyncio.Lock(), []
+
+    async def body(ctx):
+        async def take():
+            async with lock:
+                log.append(f"begins {stamp()}")
+                await asyncio.sleep(10)
+
+        await ctx.step.run("take", take)
+
+    function, sim = make(body), Simulation()
+    if about == "a script":
+        sim.step("another").returns(1).maybe()
+        said = contextlib.nullcontext()
+    else:
+        sim.faults.add(faults.step_error(step="another"))
+        said = pytest.warns(DurabilityWarning, match="about nothing that came up")
+    with said, sim:
+        for _ in range(2):
+            sim.start(function)
+        sim.run_until_idle()
+    assert log == ["begins 00:00", "begins 00:10"]
+
+
+def test_a_scripted_handler_that_pauses_is_closed_with_its_run():
+    """Whoever ends the wait for it, by a timeout of the body, lets go of its handler and of the lock it holds."""
+    lock, log = asyncio.Lock(), []
+
+    async def hold():
+        async with lock:
+            try:
+                await asyncio.sleep(100)
+            finally:
+                log.append("left")
+
+    async def body(ctx):
+        try:
+            async with asyncio.timeout(5):
+                await ctx.step.run("hold", hold)
+        except TimeoutError:
+            return [stamp(), lock.locked()]
+
+    function, sim = make(body), Simulation()
+    sim.step("another").returns(1).maybe()
+    with pytest.warns(DurabilityWarning, match="or a timeout of asyncio has cut it off"), sim:
+        assert sim.run(function) == ["00:05", False]
+    assert log == ["left"]
+
+
+def test_a_task_that_is_left_behind_goes_on_as_on_a_server():
+    """A worker on a queue, started by the first request, serves the second one; one that holds a lock keeps it."""
+    queue, lock, log = asyncio.Queue(), asyncio.Lock(), []
+
+    async def work():
+        while True:
+            number, done = await queue.get()
+            done.set_result(number * 2)
+
+    async def holds():
+        async with lock:
+            await asyncio.sleep(30)
+
+    async def served(ctx):
+        async def ask(number):
+            done = asyncio.get_running_loop().create_future()
+            queue.put_nowait((number, done))
+            return await done
+
+        if not kept:
+            kept.extend([asyncio.create_task(work()), asyncio.create_task(holds())])
+        return [await ctx.step.run("a", ask, 1), await ctx.step.run("b", ask, 2)]
+
+    async def waits(ctx):
+        async def take():
+            async with lock:
+                log.append(stamp())
+
+        await ctx.step.run("take", take)
+
+    kept = []
+    with Simulation() as sim:
+        assert sim.run(make(served)) == [2, 4]
+        sim.run(make(waits))
+    assert log == ["00:30"]
+
+
+def test_what_one_simulation_leaves_is_no_task_of_the_next_one():
+    """Whoever keeps a task that was left behind sees it end with its simulation."""
+    kept, counted = [], []
+
+    async def leaves(ctx):
+        kept.append(asyncio.create_task(asyncio.Event().wait()))
+
+    async def counts(ctx):
+        counted.append(len(asyncio.all_tasks()))
+
+    for body in (leaves, counts):
+        with Simulation() as sim:
+            sim.run(make(body))
+    assert counted == [1]
+
+
+def test_a_body_that_waits_for_nobody_is_stuck_by_name():
+    """It is no step that is under way, and the message does not speak of one."""
+
+    async def waits(ctx):
+        await asyncio.Event().wait()
+
+    async def sleeps(ctx):
+        await ctx.step.sleep("nap", dt.timedelta(minutes=1))
+
+    with Simulation() as sim:
+        sim.start(make(sleeps))
+        run = sim.start(make(waits))
+        with pytest.raises(RunStuck, match="its body is under way, and waits for something of asyncio"):
+            run.wait()
+
+
+async def beats():
+    while True:
+        with contextlib.suppress(BaseException):
+            await asyncio.sleep(60)
+
+
+def test_code_that_catches_everything_in_a_loop_ends_with_its_simulation():
+    """Neither a task that is left behind nor a body hangs the process when it is closed."""
+
+    async def leaves(ctx):
+        asyncio.get_running_loop().create_task(beats())
+        return await ctx.step.run("a", lambda: 1)
+
+    with Simulation() as sim:
+        assert sim.run(make(leaves)) == 1
+        sim.advance("10m")
+        run = sim.start(make(polls))
+        sim.advance("10m")
+        assert run.status == "running"
+
+
+async def polls(ctx):
+    await beats()
+
+
+def test_an_async_generator_that_is_left_is_cleaned_up():
+    """As on any event loop: behind a ``break`` its ``finally`` runs to its end, awaits and all."""
+    log = []
+
+    async def numbers():
+        try:
+            for number in range(5):
+                yield number
+                await asyncio.sleep(1)
+        finally:
+            await asyncio.sleep(1)
+            log.append(f"cleaned {stamp()}")
+
+    async def body(ctx):
+        async def first():
+            async for number in numbers():
+                if number == 1:
+                    break
+            return stamp()
+
+        return await ctx.step.run("first", first)
+
+    with Simulation() as sim:
+        assert sim.run(make(body)) == "00:01"
+        sim.run_until_idle()
+    assert log == ["cleaned 00:02"]
+
+
+KEPT_CALLS = {
+    "run": lambda step: step.run("a", lambda: 1),
+    "sleep": lambda step: step.sleep("a", 1000),
+    "invoke": lambda step: step.invoke_by_id("a", function_id="f"),
+    "ai": lambda step: step.ai.infer("a", adapter=None, body={}),
+}
+
+
+@pytest.mark.parametrize("name", KEPT_CALLS)
+def test_step_tools_that_are_kept_are_refused_in_another_request(name):
+    """Every method of theirs, and what hangs on them."""
+    kept = []
+
+    async def keeps(ctx):
+        kept.append(ctx.step)
+
+    async def uses(ctx):
+        return await KEPT_CALLS[name](kept[0])
+
+    with Simulation() as sim:
+        sim.run(make(keeps))
+        with pytest.raises(RunFailed, match="in a request of app-uses with the ctx of another one, of app-keeps"):
+            sim.run(make(uses))
+
+
+def test_the_ai_of_step_tools_that_are_gone_says_so():
+    """Kept without the tools that it belongs to, it has nobody to ask."""
+    kept = []
+
+    async def keeps(ctx):
+        kept.append(ctx.step.ai)
+
+    async def uses(ctx):
+        await kept[0].infer("a", adapter=None, body={})
+
+    with Simulation() as sim:
+        sim.run(make(keeps))
+        with pytest.raises(RunFailed, match=r"ctx\.step\.ai is used behind the request that it belongs to"):
+            sim.run(make(uses))
+
+
+def test_a_ctx_can_be_changed_and_copied():
+    """Middleware and bodies may put tools of their own in it, and a copy is an ordinary one."""
+
+    class Named:
+        def __init__(self, step):
+            self.step = step
+
+        async def run(self, step_id, handler):
+            return await self.step.run(f"my-{step_id}", handler)
+
+    async def body(ctx):
+        ctx.step = Named(ctx.step)
+        copy = dataclasses.replace(ctx, attempt=3)
+        return [await ctx.step.run("a", lambda: 1), copy.attempt, copy.run_id == ctx.run_id]
+
+    with Simulation() as sim:
+        run = sim.start(make(body))
+        assert run.wait() == [1, 3, True]
+        assert run.steps == ["my-a"]
+
+
+def test_a_simulation_inside_a_step_is_one_of_its_own():
+    """Nothing of the request around it is seen in it."""
+
+    async def inner(ctx):
+        return await ctx.step.run("b", lambda: "inner")
+
+    async def outer(ctx):
+        def simulate():
+            with Simulation() as sim:
+                return sim.run(make(inner))
+
+        return await ctx.step.run("a", simulate)
+
+    with Simulation() as sim:
+        assert sim.run(make(outer)) == "inner"
+
+
+@pytest.mark.parametrize("replay", ["always", "checkpoint"])
+def test_a_timer_of_the_body_that_passes_in_a_blocking_step_changes_nothing(replay):
+    """A request that goes on in place ends as one that is made anew."""
+
+    async def body(ctx):
+        try:
+            async with asyncio.timeout(2):
+                await ctx.step.run("a", lambda: time.sleep(3))
+                return await ctx.step.run("b", lambda: "in time")
+        except TimeoutError:
+            return "too late"
+
+    with Simulation(replay=replay) as sim:
+        assert sim.run(make(body)) == "in time"

@@ -3,6 +3,7 @@
 import sqlite3
 from enum import StrEnum
 from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 import pytest
@@ -245,6 +246,23 @@ def test_a_second_run_for_one_event_is_found():
 
     text = violations_of("duplicate_delivery", f, setup=lambda sim: sim.start(f))
     assert "the same event twice started 2 runs" in text
+
+
+def test_a_result_of_another_shape_is_found():
+    """What a run returns may be minted anew, but a list with a part missing is another result."""
+    minted = count()
+
+    @durable_function("f", trigger="go")
+    async def f(ctx):
+        entered.append(1)
+        await ctx.step.run("a", lambda: 1)
+        await ctx.step.sleep("nap", "1h")
+        return {"minted": next(minted), "all": [1] * len(entered)}
+
+    entered = []
+    text = violations_of("duplicate_delivery", f, setup=lambda _: entered.clear())
+    assert "a request that was delivered again changed the run: the run returned" in text
+    assert '"all": [1, 1, 1]} without it' in text
 
 
 def test_an_effect_outside_steps_is_repeated_by_a_second_delivery():

@@ -396,6 +396,37 @@ def test_a_setup_that_fails_before_any_run_shows_no_timeline(pytester):
     assert "durable timeline" not in result.stdout.str()
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_any_test(pytester):
+    """Where the folder is to be stands a file; nothing is run, and nothing is lost."""
+    pytester.makefile(".txt", out="a file")
+    pytester.makepyfile("def test_it(durable): pass")
+    result = pytester.runpytest_subprocess("--durable-report=out.txt")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--durable-report=out.txt is a file; name a folder" in result.stderr.str()
+
+
+def test_a_report_writes_any_text(pytester):
+    """Half of a surrogate pair, as file names have them, is escaped, and the session goes on."""
+    pytester.makepyfile(
+        """
+        from pytest_durable import durable_function
+
+        @durable_function("f")
+        async def f(ctx):
+            return await ctx.step.run("a", lambda: "\\ud800")
+
+        def test_it(durable):
+            assert durable.run(f) == "another"
+
+        def test_behind(durable):
+            pass
+        """
+    )
+    pytester.runpytest_subprocess("--durable-report=out").assert_outcomes(failed=1, passed=1)
+    (page,) = (one for one in (pytester.path / "out").glob("*.html") if one.name != "index.html")
+    assert r"\ud800" in page.read_text(encoding="utf-8")
+
+
 # -- searches ---------------------------------------------------------------------------------------------------------
 
 

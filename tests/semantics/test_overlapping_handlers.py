@@ -1,6 +1,7 @@
 """Async handlers that sleep: others go on meanwhile, as in a worker with one event loop."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -299,3 +300,46 @@ def test_a_blocking_sleep_holds_up_its_own_handler_alone(durable, log):
     durable.start(one_step("blocks", blocks))
     durable.run_until_idle()
     assert log == [("blocked", 5), ("woken", 5)]
+
+
+@pytest.mark.parametrize("first", ["waits", "sets"])
+def test_a_handler_that_waits_for_one_that_has_not_begun_is_woken(durable, first):
+    """What is due may wake it, whoever is started first."""
+    event = asyncio.Event()
+
+    @durable_function("waits")
+    async def waits(ctx):
+        await ctx.step.run("wait", event.wait)
+
+    @durable_function("sets")
+    async def sets(ctx):
+        async def work():
+            await asyncio.sleep(90)
+            event.set()
+
+        await ctx.step.run("set", work)
+
+    functions = [waits, sets] if first == "waits" else [sets, waits]
+    runs = [durable.start(function) for function in functions]
+    durable.run_until_idle()
+    assert [run.status for run in runs] == ["completed", "completed"]
+
+
+def test_a_forgotten_task_that_catches_everything_ends_with_its_handler(durable):
+    """It is left by force, as nothing that it sleeps on is there any more."""
+
+    async def beats():
+        while True:
+            with contextlib.suppress(BaseException):
+                await asyncio.sleep(60)
+
+    @durable_function("forgets")
+    async def forgets(ctx):
+        async def work():
+            asyncio.get_running_loop().create_task(beats())
+            await asyncio.sleep(1)
+            return "done"
+
+        return await ctx.step.run("a", work)
+
+    assert durable.run(forgets) == "done"

@@ -147,8 +147,9 @@ def findings(request: Request, reply: Reply, target: Entry | None) -> Iterator[s
         if lost:
             yield (
                 f"the function went on behind step '{lost[0]}', and returned: an `except BaseException`, a bare "
-                "`except` or a `suppress` around the step has caught what the SDK ends a request with. The server "
-                "takes what was returned for the result of the run; catch Exception"
+                "`except` or a `suppress` around the step has caught what the SDK ends a request with, or a timeout of "
+                "asyncio has cut it off. The server takes what was returned for the result of the run; catch "
+                "Exception, and put timeouts into the step"
             )
         elif target is None or all(entry.done for entry in request.run.pending.values()):
             return
