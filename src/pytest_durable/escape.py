@@ -8,6 +8,7 @@ by a trace function, for one line.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from .places import author_of
@@ -15,7 +16,15 @@ from .places import author_of
 if TYPE_CHECKING:
     from types import FrameType
 
-_before: list[Any] = []
+
+class _Before(threading.local):
+    """How each thread was traced before; tracing is a matter of threads."""
+
+    def __init__(self) -> None:
+        self.functions: list[Any] = []
+
+
+_before = _Before()
 
 
 def escape(error: BaseException) -> None:
@@ -26,8 +35,8 @@ def escape(error: BaseException) -> None:
             return at_a_line
         raise error
 
-    if not _before:
-        _before.append(sys.gettrace())
+    if not _before.functions:
+        _before.functions.append(sys.gettrace())
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the frames that are to be left
     while frame is not None:
         if author_of(frame).startswith(f"{frame.f_code.co_filename}:"):
@@ -38,5 +47,5 @@ def escape(error: BaseException) -> None:
 
 def restore() -> None:
     """Trace as before; what was raised has put an end to all tracing."""
-    if _before:
-        sys.settrace(_before.pop())
+    if _before.functions:
+        sys.settrace(_before.functions.pop())

@@ -69,16 +69,40 @@ def option(config: pytest.Config, name: str) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker; refuse a folder that is none before anything is run."""
-    folder = option(config, "report")
-    if folder and Path(folder).exists() and not Path(folder).is_dir():
-        msg = f"--durable-report={folder} is a file; name a folder, which is made if it is not there"
-        raise pytest.UsageError(msg)
+    """Register the marker; refuse options that cannot be meant before anything is run."""
+    check_options(config)
     config.addinivalue_line(
         "markers",
         "durable(explore, examples, faults, max_schedules, max_faults, max_seconds, start, seed, replay, clock, "
         "limits, allow): how the simulation of the fixture 'durable' is set up, and whether its schedules are explored",
     )
+
+
+def check_options(config: pytest.Config) -> None:
+    """Look at the options that are given, before any test.
+
+    Raises:
+        pytest.UsageError: one cannot be meant.
+    """
+    given = {name: value for name in OPTIONS if (value := option(config, name))}
+    if not given:
+        return
+    least_decisions(config)
+    folder = Path(given.get("report", "."))
+    if folder.exists() and not folder.is_dir():
+        msg = f"--durable-report={folder} is a file; name a folder, which is made if it is not there"
+        raise pytest.UsageError(msg)
+    from ._core.errors import UsageError
+    from .choosers import search_for
+    from .settings import parse
+
+    try:
+        settings = parse({}, given)
+        if settings.explore:
+            learn(config)
+            search_for(settings.explore, 0, 1)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

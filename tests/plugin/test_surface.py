@@ -405,6 +405,24 @@ def test_a_report_that_cannot_be_written_is_refused_before_any_test(pytester):
     assert "--durable-report=out.txt is a file; name a folder" in result.stderr.str()
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("--durable-explore=evry", "'evry' is not a strategy of exploration; say one of"),
+        ("--durable-schedules=abc", "--durable-schedules='abc' is not a whole number from 1 on"),
+        ("--durable-seed=x", "--durable-seed='x' is not a whole number from 0 on"),
+        ("--durable-cov-fail-under=abc", "--durable-cov-fail-under='abc' is not a number"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused_before_any_test(pytester, given, words):
+    """Once, as pytest refuses its own, and not by every test."""
+    pytester.makepyfile("def test_it(durable): pass")
+    result = pytester.runpytest_subprocess(given)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert words in result.stderr.str()
+    assert "test_it" not in result.stdout.str()
+
+
 def test_a_report_writes_any_text(pytester):
     """Half of a surrogate pair, as file names have them, is escaped, and the session goes on."""
     pytester.makepyfile(

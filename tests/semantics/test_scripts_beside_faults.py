@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from pytest_durable import RunFailed, Simulation, between, durable_function, explore, faults
+from pytest_durable import RunFailed, RunStuck, Simulation, between, durable_function, explore, faults
 
 MINUTE = timedelta(minutes=1)
 
@@ -113,6 +113,15 @@ def test_what_cannot_happen_to_a_step_that_nobody_executes_is_refused(function, 
         write(sim.step("w"))
         with pytest.raises(RunFailed, match=rf"step 'w' of {function.id} {words}"):
             sim.run(function)
+
+
+def test_a_wait_that_a_script_makes_deaf_says_so_when_it_is_stuck():
+    """Without a timeout nothing can end it, and the advice to send something would be none."""
+    with Simulation() as sim:
+        sim.step("w").times_out()
+        run = sim.start(invokes)
+        with pytest.raises(RunStuck, match="hears nothing but its timeout, as its script says"):
+            run.wait()
 
 
 @pytest.mark.parametrize(("takes", "answered", "minutes"), [("30m", True, 30), ("1h", True, 60), ("2h", False, 60)])

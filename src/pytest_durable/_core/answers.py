@@ -459,12 +459,13 @@ class Answers:
     def describe_wait(entry: Entry, now: int) -> str:
         """A waiting step, since when, and what would satisfy it."""
         command: Any = entry.command
+        deaf = ", and hears nothing but its timeout, as its script says" if entry.deaf else ""
         since = f"since {duration_text(now - entry.started_at)}" if entry.started_at is not None else "from now"
         if entry.op == WAIT:
             condition = f" for which {command.condition} holds" if command.condition else ""
-            return f"'{entry.key}' waits {since} for an event {command.event!r}{condition}"
+            return f"'{entry.key}' waits {since} for an event {command.event!r}{condition}{deaf}"
         if entry.op == SIGNAL:
-            return f"'{entry.key}' waits {since} for the signal {command.signal!r}"
+            return f"'{entry.key}' waits {since} for the signal {command.signal!r}{deaf}"
         if entry.op == INVOKE:
-            return f"'{entry.key}' waits {since} for the end of {command.function_id}"
+            return f"'{entry.key}' waits {since} for the end of {command.function_id}{deaf}"
         return f"'{entry.key}' ({entry.op}) has been under way {since}"
