@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pytest_durable import RunFailed, Simulation, UsageError, durable_function
+from pytest_durable import RunFailed, Simulation, StepError, UsageError, durable_function
 
 
 def nap_in_a_body(ctx):
@@ -159,6 +159,25 @@ def test_a_mistake_that_a_handler_hides_is_an_error_as_any():
         with pytest.raises(RunFailed, match="as the author means it"):
             run.wait()
         assert run.step("s").attempts == 2
+
+
+def test_the_mistake_of_a_child_is_an_error_of_its_step_to_the_parent():
+    """It is told by the run that made it; the parent's fails as with any error of a step."""
+
+    @durable_function("child")
+    async def child(ctx):
+        await connect()
+
+    @durable_function("parent", retries=0)
+    async def parent(ctx):
+        await ctx.step.invoke("call", function=child)
+
+    with Simulation() as sim:
+        run = sim.start(parent)
+        with pytest.raises(RunFailed) as caught:
+            run.wait()
+        assert isinstance(caught.value.__cause__, StepError)
+        assert "uses the network" in sim.runs[1].error.message
 
 
 def test_what_a_stuck_child_waits_for_is_told():

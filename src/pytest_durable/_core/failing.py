@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from .errors import DurableError, LimitError, UsageError
+from .errors import DurableError, LimitError, StepError, UsageError
 from .runs import Failure
 
 
@@ -39,12 +39,13 @@ def mistake_in(error: BaseException | None) -> UsageError | LimitError | None:
     """The author's mistake behind an exception: what it is, is a group of, or was raised from; None if there is none.
 
     Code between may have made another error of it, which says less: a client that wraps what its transport raises.
+    What is behind the error of a step, such as an invocation, was a mistake somewhere else.
     """
     found = [error]
     for one in found:
         if isinstance(one, (UsageError, LimitError)):
             return one
-        if one is None or len(found) > MOST_CAUSES:
+        if one is None or isinstance(one, StepError) or len(found) > MOST_CAUSES:
             continue
         found += one.exceptions if isinstance(one, BaseExceptionGroup) else ()
         found += (one.__cause__, None if one.__suppress_context__ else one.__context__)
