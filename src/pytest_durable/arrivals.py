@@ -19,19 +19,26 @@ class Arrivals(importlib.abc.MetaPathFinder):
     def __init__(self, name: str, then: Callable[[], None]) -> None:
         self.name = name
         self.then = then
+        self.asks = False
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:  # noqa: ARG002 - the finders' protocol
-        """The spec that others find, once."""
-        if name != self.name:
+        """The spec that others find."""
+        if name != self.name or self.asks:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        self.asks = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.asks = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_more(module: ModuleType) -> None:
                 execute(module)
-                self.then()
+                # Not before: somebody may only look whether it is there, or fail to import it.
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                    self.then()
 
             spec.loader.exec_module = execute_and_more  # type: ignore[method-assign]  # of this one loader
         return spec

@@ -115,7 +115,7 @@ def recorded(invocation: Invocation, entry: Entry, _new: Any = object.__new__) -
     return step
 
 
-class Converted(StepCoroutine):
+class ConvertedStep(StepCoroutine):
     """A recorded step whose result is made of what was recorded."""
 
     __slots__ = ("convert",)
@@ -125,7 +125,7 @@ class Converted(StepCoroutine):
         self.convert = convert
 
 
-class Wanted(StepCoroutine):
+class WantedStep(StepCoroutine):
     """A step that is not recorded: it suspends the body until it is."""
 
     __slots__ = ("command", "convert")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core.commands import TIMER_OP, Answer, Asked, Command, Raised, Returned
 from ._core.errors import UsageError
+from ._core.failing import text_of
 from .escape import restore
 from .gathering import Member
 from .invocation import CLOSED, CLOSING, Doomed, Invocation
@@ -195,7 +196,7 @@ class Body:
     def answer(self) -> Answer:
         """What the body asks for, or how it ended."""
         if self.result is not None:
-            if isinstance(self.result, Raised) and "attached to a different loop" in str(self.result.error):
+            if isinstance(self.result, Raised) and "attached to a different loop" in text_of(self.result.error):
                 self._refuse_foreign(self.result.error)
             return self.result
         calls = self.invocation.calls

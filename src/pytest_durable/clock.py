@@ -181,8 +181,6 @@ class Clock:
         """Who acts now, for messages: a step or a body; "" for the test."""
         self.misused: Callable[[UsageError], None] | None = None
         """What takes note of a mistake of the author, which the code under way may catch."""
-        self.idle: Callable[[], bool] | None = None
-        """Whether nothing is due, ever, but ticks of cron."""
         self.threads = False
         """Whether steps may start threads."""
         self.block: Callable[[int], None] | None = None

@@ -14,12 +14,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import UsageError
-from .loop import LEFT_BEHIND, MICROS, NOTHING, NumberedFuture, VirtualLoop
+from .loop import LEFT_BEHIND, NOTHING, NumberedFuture, VirtualLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._core.results import Result, Wakeable
+    from ._core.results import Result
     from .clock import Clock
 
 COURSE: contextvars.ContextVar[Course] = contextvars.ContextVar("course")
@@ -56,11 +56,6 @@ class Course:
         """Take note that others go on, until an instant or until it is woken."""
         self.at = at
         self.busy_until = self.clock.micros
-
-    @property
-    def hopeless(self) -> bool:
-        """Nothing else will happen that could wake it."""
-        return self.clock.idle is None or self.clock.idle()
 
     def close(self) -> None:
         """Let go of what is left of it; nobody waits for it any more."""
@@ -126,7 +121,7 @@ class HandlerCourse(Course):
         loop.run_ready()
         while not task.done():
             due = loop.next_timer()
-            if due is None and (not self.pauses or self.hopeless):
+            if due is None and not self.pauses:
                 msg = (
                     f"{self.of} waits for something that no timer will bring; "
                     "a step can await its own tasks, asyncio.sleep and fakes, and nothing from outside"
@@ -171,11 +166,6 @@ class StepLoop(VirtualLoop):
         actor = self.course.clock.actor if self.course is not None else None
         return (actor() if actor is not None else "") or self.of
 
-    def now(self) -> int:
-        """The instant of the course that runs, in microseconds since 1970."""
-        assert self.course is not None, "this is our bug: a time without a course"
-        return self.course.clock.micros
-
     def _open(self) -> None:
         raise UsageError(LEFT_BEHIND)
 
@@ -214,27 +204,6 @@ class _Loops(threading.local):
 
 
 _loops = _Loops()
-
-
-async def woken(course: Wakeable) -> None:
-    """Wait, in the course around it, until another one goes on: at its time, or as soon as somebody wakes it."""
-    loop = asyncio.get_running_loop()
-    waiter, timer = loop.create_future(), None
-
-    def wake() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    course.wake = wake
-    if course.at is not None:
-        now = _loops.loop.now()
-        timer = loop.call_later(max(0, course.at - now, course.busy_until - now) / MICROS, wake)
-    try:
-        await waiter
-    finally:
-        course.wake = None
-        if timer is not None:
-            timer.cancel()
 
 
 async def _wrapped(awaitable: Any) -> Any:

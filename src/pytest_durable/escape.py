@@ -22,6 +22,7 @@ class _Before(threading.local):
 
     def __init__(self) -> None:
         self.functions: list[Any] = []
+        self.frames: list[tuple[FrameType, Any]] = []
 
 
 _before = _Before()
@@ -40,6 +41,7 @@ def escape(error: BaseException) -> None:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the frames that are to be left
     while frame is not None:
         if author_of(frame).startswith(f"{frame.f_code.co_filename}:"):
+            _before.frames.append((frame, frame.f_trace))
             frame.f_trace = at_a_line
         frame = frame.f_back
     sys.settrace(lambda *_: None)
@@ -47,5 +49,8 @@ def escape(error: BaseException) -> None:
 
 def restore() -> None:
     """Trace as before; what was raised has put an end to all tracing."""
+    while _before.frames:
+        frame, function = _before.frames.pop()
+        frame.f_trace = function
     if _before.functions:
         sys.settrace(_before.functions.pop())

@@ -251,8 +251,9 @@ def _check_body(fn_id: str, option: str, body: Any) -> None:
         msg = f"{who} is a generator; return the result, and await steps in an async def without yield"
         raise UsageError(msg)
     try:
-        signature = inspect.signature(body)
-    except ValueError:
+        # A wrapper takes what it takes, not what it wraps.
+        signature = inspect.signature(body, follow_wrapped=False)
+    except (TypeError, ValueError):
         return  # It does not say what it takes.
     try:
         signature.bind(None)

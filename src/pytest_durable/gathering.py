@@ -11,7 +11,7 @@ import asyncio
 from asyncio import events
 from typing import TYPE_CHECKING, Any
 
-from .awaiting import Converted, StepCoroutine, Wanted
+from .awaiting import ConvertedStep, StepCoroutine, WantedStep
 from .invocation import GROUP
 from .loop import NumberedFuture, VirtualLoop
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 stock_gather = asyncio.gather
-STEPS = frozenset({StepCoroutine, Converted, Wanted})
+STEPS = frozenset({StepCoroutine, ConvertedStep, WantedStep})
 """A set of types, as ``isinstance`` is slow for the abstract class of all coroutines."""
 
 

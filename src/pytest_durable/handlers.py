@@ -16,7 +16,7 @@ from .courses import HandlerCourse
 from .loop import LEFT_BEHIND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from ._core.runs import Entry, RunState
@@ -41,6 +41,28 @@ def _unwatched(handler: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return handler(*args, **kwargs)
 
 
+class Later:
+    """What an async handler returned, for whoever called it to await; an ``_core.results.Underway``.
+
+    Attributes:
+        result: what came of it, once it was awaited.
+    """
+
+    at: int | None = None
+    busy_until = 0
+    wake: Callable[[], None] | None = None
+    result: Result
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self.awaitable = awaitable
+        self.go_on: Callable[[], Result] = lambda: self.result
+
+    def close(self) -> None:
+        """It ends with the request that awaits it."""
+        if asyncio.iscoroutine(self.awaitable):
+            self.awaitable.close()
+
+
 def call(
     handler: Callable[..., Any],
     args: Sequence[Any],
@@ -51,11 +73,13 @@ def call(
     bound: int,
     *,
     pauses: bool,
+    later: bool = False,
 ) -> Result:
     """Call a handler, or let one go on, up to its result in virtual time: a value or an error. Handlers do not nest.
 
     ``handler`` is what the author wrote; one that goes on comes as what returns its course. With ``pauses`` an async
-    handler that sleeps is left there, as the result UNDER_WAY, so that others go on.
+    handler that sleeps is left there, as the result UNDER_WAY, so that others go on. With ``later`` whoever asks awaits
+    what an async handler returns by himself: it is UNDER_WAY as a ``Later``.
     """
     if handler is real_sleep:
         handler = virtual_sleep
@@ -66,12 +90,15 @@ def call(
     try:
         value = handler(*args, **kwargs)
         if type(value) not in PLAIN and (type(value) is HandlerCourse or inspect.isawaitable(value)):
-            course: Any = value
-            if type(value) is not HandlerCourse:
-                course = HandlerCourse(_where(entry, run), bound, clock, pauses=pauses)
-            if course.task is None:
-                course.begin(value)
-            kind, value = (VALUE, course.task.result()) if course.advance() else (UNDER_WAY, course)
+            if later:
+                kind, value = UNDER_WAY, Later(value)  # type: ignore[arg-type]  # no course, where nothing goes on as one
+            else:
+                course: Any = value
+                if type(value) is not HandlerCourse:
+                    course = HandlerCourse(_where(entry, run), bound, clock, pauses=pauses)
+                if course.task is None:
+                    course.begin(value)
+                kind, value = (VALUE, course.task.result()) if course.advance() else (UNDER_WAY, course)
     except (Exception, asyncio.CancelledError) as raised:  # noqa: BLE001 - it is the outcome of the attempt
         kind, value = ERROR, in_words(raised, _where(entry, run))
     finally:

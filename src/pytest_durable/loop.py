@@ -26,6 +26,8 @@ LEFT_BEHIND = (
     "await the work there"
 )
 NOTHING: Any = ()
+REFUSALS = 1_000
+"""How often code that is being closed may ask for something, until it is left by force."""
 
 
 class Numbered:
@@ -62,6 +64,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     made: list[NumberedTask]
     gathers = False
     """Steps were gathered on it, without tasks."""
+    closing = False
+    """What is closed now may let go of things, and begin nothing more."""
+    refused = 0
     _number = 0
 
     def __init__(self, of: str, bound: int) -> None:
@@ -83,6 +88,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def _open(self) -> None:
         self.handles, self.timers, self.made = deque(), [], []
+
+    def _refuse(self) -> NoReturn:
+        """Refuse what code that is being closed asks for; one that catches that, in a loop, is left by force."""
+        self.refused += 1
+        if self.refused % REFUSALS == 0:
+            escape(GeneratorExit())
+        raise UsageError(LEFT_BEHIND)
 
     def next_number(self) -> int:
         """A number for the next task or future."""
@@ -120,7 +132,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - closed on purpose
                 coro: Any = task.get_coro()
-                close_by_force(coro)
+                close_by_force(coro, self)
                 tasks._unregister_task(task)  # noqa: SLF001 - it is no task of the loop any more, whoever keeps it
                 _forget(task._fut_waiter)  # type: ignore[attr-defined]  # noqa: SLF001 - what it would be woken by
                 _forget(task)
@@ -162,6 +174,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _call_at(
         self, micros: int, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
     ) -> asyncio.TimerHandle:
+        if self.closing:
+            self._refuse()
         handle = asyncio.TimerHandle(micros / MICROS, callback, args, self, context)
         if self.handles is NOTHING:
             self._open()
@@ -173,6 +187,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> NumberedFuture:
         """A future of this loop."""
+        if self.closing:
+            self._refuse()
         return NumberedFuture(loop=self)
 
     def create_task(self, coro: Any, **kwargs: Any) -> NumberedTask:
@@ -180,9 +196,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if kwargs.pop("eager_start", None):
             msg = f"{self.where} creates a task with eager_start, which runs it out of turn; leave eager_start away"
             raise UsageError(msg)
-        if self.handles is NOTHING:
+        if self.handles is NOTHING or self.closing:
             try:
-                self._open()
+                self._refuse() if self.closing else self._open()
             except UsageError:
                 close_quietly(coro)
                 raise
@@ -254,20 +270,10 @@ for _name in dir(asyncio.AbstractEventLoop):
 # The names above are abstract in asyncio's own class only for type checkers; here every one of them answers.
 
 
-REFUSALS = 1_000
-"""How often code that is being closed may ask for more time, until it is left by force."""
-
-
 class Guard(VirtualLoop):
     """A loop on which nothing runs: what is put on it is refused."""
 
-    refused = 0
-
     def _open(self) -> None:
-        self.refused += 1
-        if self.refused % REFUSALS == 0:
-            # It catches that, in a loop.
-            escape(GeneratorExit())
         raise UsageError(LEFT_BEHIND)
 
 
@@ -281,15 +287,17 @@ def _forget(future: Any) -> None:
         future.remove_done_callback(callback)
 
 
-def close_by_force(coro: Any) -> None:
-    """As ``close_quietly``, also of code that catches everything and goes on to sleep for ever."""
-    outer, GUARD.refused = events._get_running_loop(), 0  # noqa: SLF001 - what it sleeps on is refused
-    events._set_running_loop(GUARD)  # noqa: SLF001 - as above
+def close_by_force(coro: Any, loop: VirtualLoop) -> None:
+    """As ``close_quietly``, also of code that catches everything, and goes on to sleep or wait for ever."""
+    outer, closing = events._get_running_loop(), loop.closing  # noqa: SLF001 - what it waits for is refused
+    events._set_running_loop(loop)  # noqa: SLF001 - as above
+    loop.closing, loop.refused = True, 0
     try:
         close_quietly(coro)
     finally:
+        loop.closing = closing
         events._set_running_loop(outer)  # noqa: SLF001 - as above
-        if GUARD.refused >= REFUSALS:
+        if loop.refused >= REFUSALS:
             restore()
 
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ._core.errors import UsageError
+from ._core.failing import text_of
 from .step import AI, Context, Group, Step
 from .step_sync import AISync, ContextSync, GroupSync, StepSync
 
@@ -29,15 +30,18 @@ for _kind, _place in PLACES.items():
             METHODS[_method.__qualname__] = _method
 
 _CALL = re.compile(r"([\w.]+)\(\) ")
-_AWAITABLE = re.compile(r"\b(StepCoroutine|Converted|Wanted|StepGroup)\b")
+_AWAITABLE = re.compile(r"\b(StepCoroutine|ConvertedStep|WantedStep|StepGroup)\b")
 
 
 def wrong_call(error: BaseException) -> UsageError | None:
     """The mistake behind what Python raises for a method that is not there, or that is called wrongly."""
-    if isinstance(error, AttributeError) and (place := PLACES.get(type(error.obj))) is not None:
+    kind = type(error.obj) if isinstance(error, AttributeError) else None
+    # Not by a look into the table: a class of the author's may have no hash.
+    place = next((place for part, place in PLACES.items() if part is kind), None)
+    if isinstance(error, AttributeError) and place is not None:
         names = [name for name in dir(error.obj) if not name.startswith("_") and name != "step_class"]
         return UsageError(f"{place} has no {error.name!r}; it has {', '.join(names)}")
-    if isinstance(error, TypeError) and (found := _CALL.match(str(error))) and (method := METHODS.get(found[1])):
+    if isinstance(error, TypeError) and (found := _CALL.match(text_of(error))) and (method := METHODS.get(found[1])):
         parts = [_plain(part) for part in inspect.signature(method).parameters.values()]
         return UsageError(f"{error}; it is called as {found[1]}{inspect.Signature(parts[1:])}")
     return None
@@ -52,4 +56,4 @@ def is_about_a_step(error: BaseException) -> bool:
     """Whether an error says that a step was used in place of its result, as if an ``await`` had been forgotten."""
     if isinstance(error, AttributeError):
         return _AWAITABLE.search(type(error.obj).__name__) is not None
-    return isinstance(error, TypeError) and _AWAITABLE.search(str(error)) is not None
+    return isinstance(error, TypeError) and _AWAITABLE.search(text_of(error)) is not None

@@ -89,18 +89,31 @@ def check_options(config: pytest.Config) -> None:
         return
     least_decisions(config)
     folder = Path(given.get("report", "."))
-    if folder.exists() and not folder.is_dir():
-        msg = f"--durable-report={folder} is a file; name a folder, which is made if it is not there"
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    if there.exists() and not there.is_dir():
+        msg = f"--durable-report={folder}: {there} is a file; name a folder, which is made if it is not there"
         raise pytest.UsageError(msg)
+    from ._core.errors import UsageError
+    from .settings import parse
+
+    try:
+        parse({}, given)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a strategy that nobody has, as soon as all conftests have said which there are."""
+    strategy = option(session.config, "explore")
+    if strategy is None:
+        return
     from ._core.errors import UsageError
     from .choosers import search_for
     from .settings import parse
 
+    learn(session.config)
     try:
-        settings = parse({}, given)
-        if settings.explore:
-            learn(config)
-            search_for(settings.explore, 0, 1)
+        search_for(parse({}, {"explore": strategy}).explore, 0, 1)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
 

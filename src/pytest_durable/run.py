@@ -277,7 +277,10 @@ class Run:
         if state.started_at is not None:
             queued = "no request of it is due: what it did last was recorded under that id before"
         if simulation.engine.stage.is_open(state):
-            queued = "its body is under way, and waits for something of asyncio that nobody brings"
+            queued = (
+                "its body is under way, and waits for something of asyncio that nobody brings; a function can await "
+                "its own tasks, asyncio.sleep, fakes and what other runs bring, and nothing from outside"
+            )
         if simulation.ticks:
             waits += f" (cron has ticked {simulation.ticks:,} times)"
         waits = "; ".join([self._turn() or waits or queued, *self.findings])

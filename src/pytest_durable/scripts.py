@@ -135,9 +135,9 @@ class Script:
             elapsed, self._takes = self._takes, 0
             return Action(REAL, elapsed=elapsed)
         action = self._actions[0]
-        if action.kind == CRASH_AFTER and len(self._actions) > 1 and self._actions[1].kind == CALL:
-            # The fake that follows is what has the effect.
-            action.payload = self._actions[1].payload
+        if action.kind == CRASH_AFTER:
+            # The fake that follows, if one does, is what has the effect.
+            action.payload = next((one.payload for one in self._actions if one.kind == CALL), None)
         action.times -= 1
         if action.times <= 0:
             del self._actions[0]

@@ -161,8 +161,7 @@ class Simulation(Posting):
             stage.react,
             self.ledger.where,
         )
-        clock = self._clock
-        engine.surroundings = clock.receive = clock.actor = clock.misused = clock.idle = world.current = None
+        engine.surroundings = self._clock.receive = self._clock.actor = self._clock.misused = world.current = None
         for run in engine.runs:
             run.surroundings = None
         world.forget()

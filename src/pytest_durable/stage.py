@@ -48,13 +48,12 @@ class TestStage:
         clock.receive = self.receive
         clock.actor = self.actor
         clock.misused = self.misused
-        clock.idle = lambda: self.world.idle
         self.held: dict[BusEvent, Happening] = {}
         """Events that arrive behind the next one, and when without one."""
         self.under_way: dict[Any, None] = {}
         """Requests to an SDK that sleep; each has ``close``."""
-        self.pauses = False
-        """The request of an SDK that is under way can stand while a handler pauses."""
+        self.later = False
+        """The request of an SDK that is under way awaits by itself what an async handler returns."""
         self.strict = False
         """Say at once that the body of an SDK asks for other steps than before, which its server does not notice."""
         self.misuse: Any = None
@@ -72,7 +71,7 @@ class TestStage:
     def attempt(self, run: RunState, entry: Entry) -> Result:
         """Try a step once: its handler, its script, and the faults that befall it."""
         # A handler pauses where the body can stand meanwhile: not in a sync one.
-        pauses = self.pauses or run.open is not None or run.live is not None
+        pauses = run.open is not None or run.live is not None
         if entry.op == RUN and not self.scripts.written and not self.faults.present:
             command: Any = entry.command
             return self._call(run, entry, command.handler, command.args, command.kwargs, pauses=pauses)
@@ -139,12 +138,12 @@ class TestStage:
         self.executing, run.executing = entry, entry.key
         try:
             called = handler if course is None else course.itself
-            result = call(called, args, kwargs, self.clock, entry, run, bound, pauses=pauses)
+            result = call(called, args, kwargs, self.clock, entry, run, bound, pauses=pauses, later=self.later)
         finally:
             self.executing, run.executing = None, ""
         if self.misuse is not None:
             result, self.misuse = self._misused(result, self.misuse), None
-        elif result.kind is UNDER_WAY:
+        elif result.kind is UNDER_WAY and not self.later:
             paused = result.payload
             paused.go_on = lambda: self._call(run, entry, handler, (), {}, pauses=True, course=paused)
         return result

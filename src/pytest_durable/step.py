@@ -28,7 +28,7 @@ from ._core.commands import (
 )
 from ._core.errors import UsageError
 from ._core.instants import MILLISECOND, Duration, duration, instant
-from .awaiting import Converted, Wanted, recorded
+from .awaiting import ConvertedStep, WantedStep, recorded
 from .conditions import accepts_all, bound_refusal, field_condition
 from .events import Event, Signal, as_event, event_or_none, outgoing_all
 from .gathering import StepGroup, are_steps
@@ -229,7 +229,7 @@ class Step(Commands):
             entry = invocation.claim(step_id, RUN)
         if entry.order < invocation.horizon:
             return recorded(invocation, entry)
-        return Wanted(invocation, entry, self._execute(entry, handler, args, NO_NAMES))
+        return WantedStep(invocation, entry, self._execute(entry, handler, args, NO_NAMES))
 
     def _take(self, entry: Entry, make: Callable[..., Command], *wanted: Any, convert: Any = None) -> Any:
         invocation = self._invocation
@@ -238,8 +238,8 @@ class Step(Commands):
                 command = make(entry, *wanted)
             except UsageError as error:
                 raise invocation.misused(error) from error.__cause__
-            return Wanted(invocation, entry, command, convert)
-        return recorded(invocation, entry) if convert is None else Converted(invocation, entry, convert)
+            return WantedStep(invocation, entry, command, convert)
+        return recorded(invocation, entry) if convert is None else ConvertedStep(invocation, entry, convert)
 
     def sleep(self, step_id: str, duration: Duration) -> Coroutine[Any, Any, None]:
         """Sleep for a timedelta, text such as "1h30m", or whole milliseconds."""

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import gc
+import sys
 import time
 import weakref
 
@@ -502,3 +503,138 @@ def test_a_timer_of_the_body_that_passes_in_a_blocking_step_changes_nothing(repl
 
     with Simulation(replay=replay) as sim:
         assert sim.run(make(body)) == "in time"
+
+
+def test_the_search_finds_both_orders_of_what_is_left_behind_and_a_step():
+    """A task behind a response is code like any other, and two of one run are two."""
+    seen = set()
+
+    def scenario(sim):
+        log = []
+
+        async def later(what):
+            await asyncio.sleep(1)
+            log.append(what)
+
+        async def leaves(ctx):
+            asyncio.get_running_loop().create_task(later(f"late {len(made)}"))
+            made.append(1)
+            await ctx.step.run("a", lambda: None)
+
+        made = []
+        sim.run(make(leaves))
+        sim.run_until_idle()
+        seen.add(tuple(log))
+
+    assert explore(scenario).complete
+    assert seen == {("late 0", "late 1"), ("late 1", "late 0")}
+
+
+async def falls_back():
+    try:
+        await asyncio.sleep(100)
+    except asyncio.CancelledError:
+        return "fallback"
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+def test_a_scripted_test_cancels_a_handler_as_any_other(scripted):
+    """A handler that is cut off by a timeout of the body may still answer, whatever scripts there are."""
+
+    async def body(ctx):
+        async with asyncio.timeout(1):
+            return await ctx.step.run("a", falls_back)
+
+    with Simulation() as sim:
+        if scripted:
+            sim.step("another").returns(1).maybe()
+        assert sim.run(make(body)) == "fallback"
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+def test_what_a_handler_leaves_belongs_to_its_request(scripted):
+    """Its tasks go on behind it, with scripts as without."""
+    log = []
+
+    async def later():
+        await asyncio.sleep(5)
+        log.append(stamp())
+
+    async def body(ctx):
+        async def leaves():
+            asyncio.get_running_loop().create_task(later())
+
+        await ctx.step.run("a", leaves)
+
+    with Simulation() as sim:
+        if scripted:
+            sim.step("another").returns(1).maybe()
+        sim.run(make(body))
+        sim.run_until_idle()
+    assert log == ["00:05"]
+
+
+WAITS = {
+    "event": lambda: asyncio.Event().wait(),
+    "queue": lambda: asyncio.Queue().get(),
+    "future": lambda: asyncio.get_running_loop().create_future(),
+}
+
+
+@pytest.mark.parametrize("what", WAITS)
+def test_code_that_catches_everything_and_waits_ends_with_its_simulation(what):
+    """Whatever it waits for again and again, native and of the SDK."""
+
+    async def stubborn():
+        while True:
+            with contextlib.suppress(BaseException):
+                await WAITS[what]()
+
+    async def body(ctx):
+        await ctx.step.run("a", stubborn)
+
+    @durable_function("native")
+    async def native(ctx):
+        await ctx.step.run("a", stubborn)
+
+    with Simulation() as sim:
+        runs = [sim.start(make(body)), sim.start(native)]
+        sim.advance("1h")
+        assert [run.status for run in runs] == ["running", "running"]
+
+
+def test_tracing_is_as_before_when_code_was_left_by_force():
+    """No frame of the author keeps what has thrown out another one."""
+
+    async def body(ctx):
+        await ctx.step.run("a", beats)
+
+    def tracer(*_):
+        return None
+
+    with Simulation() as sim:
+        sim.start(make(body))
+        sim.advance("1h")
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(before)
+
+
+def test_a_task_that_beats_for_ever_is_let_go_of_and_told():
+    """Nobody waits for it, so it ends at a bound, and the run says so."""
+
+    async def leaves(ctx):
+        async def beat():
+            while True:
+                await asyncio.sleep(1)
+
+        asyncio.get_running_loop().create_task(beat())
+
+    function, sim = make(leaves), Simulation()
+    with pytest.warns(DurabilityWarning, match="has gone to sleep 1,000 times behind the response"), sim:
+        run = sim.start(function)
+        sim.run_until_idle()
+        assert run.findings[0].endswith("Await it, or cancel it, before the function returns")

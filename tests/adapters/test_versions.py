@@ -116,3 +116,22 @@ def test_somebodys_own_module_of_that_name_is_none_of_ours(pytester):
     pytester.makepyfile(inngest="answer = 42")
     pytester.makepyfile("import inngest\n\ndef test_it(durable):\n    assert inngest.answer == 42\n")
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_who_only_looks_whether_an_sdk_is_there_takes_nothing_away(pytester):
+    """The adapter comes with the import that succeeds, whatever was asked for before."""
+    pytester.makepyfile(
+        """
+        import importlib.util
+
+        assert importlib.util.find_spec("inngest") is not None
+        import inngest
+
+        client = inngest.Inngest(app_id="app")
+
+        def test_it(durable):
+            client.send_sync(inngest.Event(name="app/sent"))
+            assert [event.name for event in durable.events] == ["app/sent"]
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

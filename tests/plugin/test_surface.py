@@ -402,7 +402,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_any_test(pytester):
     pytester.makepyfile("def test_it(durable): pass")
     result = pytester.runpytest_subprocess("--durable-report=out.txt")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert "--durable-report=out.txt is a file; name a folder" in result.stderr.str()
+    assert "--durable-report=out.txt: out.txt is a file; name a folder" in result.stderr.str()
 
 
 @pytest.mark.parametrize(
@@ -421,6 +421,31 @@ def test_an_option_that_cannot_be_meant_is_refused_before_any_test(pytester, giv
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert words in result.stderr.str()
     assert "test_it" not in result.stdout.str()
+
+
+def test_a_strategy_of_a_conftest_can_be_named_on_the_command_line(pytester):
+    """What a conftest of a subfolder adds is there when options are judged."""
+    pytester.makepyfile(
+        **{
+            "sub/conftest": """
+                from pytest_durable import choosers
+
+                def pytest_durable_strategies():
+                    return {"mine": choosers.STRATEGIES["every"]}
+            """,
+            "sub/test_it": """
+                from pytest_durable import durable_function
+
+                @durable_function("f")
+                async def f(ctx):
+                    return await ctx.step.run("a", lambda: 1)
+
+                def test_it(durable):
+                    assert durable.run(f) == 1
+            """,
+        }
+    )
+    pytester.runpytest_subprocess("--durable-explore=mine").assert_outcomes(passed=1)
 
 
 def test_a_report_writes_any_text(pytester):

@@ -2,9 +2,11 @@
 
 import asyncio
 import enum
+import functools
 import traceback
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from unittest import mock
 
 import anyio
 import pytest
@@ -704,3 +706,73 @@ def test_a_step_that_starts_a_loop_of_its_own_is_told_to_be_async(durable, start
 
     with pytest.raises(RunFailed, match="step 'starts' of own-loop starts an event loop of its own"):
         durable.run(own_loop)
+
+
+def with_account(function):
+    """A decorator that gives a body one argument more."""
+
+    @functools.wraps(function)
+    async def wrapper(ctx):
+        return await function(ctx, "account")
+
+    return wrapper
+
+
+def test_a_wrapper_takes_what_it_takes(durable):
+    """Not what it wraps: a body may be given more by decorators, or by mocks."""
+
+    @durable_function("wrapped")
+    @with_account
+    async def wrapped(ctx, account):
+        return account
+
+    @durable_function("patched")
+    @mock.patch("os.getcwd", return_value="/here")
+    async def patched(ctx, getcwd):
+        return getcwd()
+
+    assert [durable.run(wrapped), durable.run(patched)] == ["account", "/here"]
+
+
+class Mute(TypeError):
+    """An error that cannot say its text."""
+
+    def __str__(self):
+        return self.nothing
+
+
+class Odd(type):
+    """A kind of classes that can be compared, and have no hash."""
+
+    def __eq__(cls, other):
+        return cls is other
+
+    __hash__ = None
+
+
+class Thing(metaclass=Odd):
+    """One of them."""
+
+
+@pytest.mark.parametrize("kind", ["async", "sync"])
+@pytest.mark.parametrize("name", ["mute", "odd"])
+def test_odd_errors_of_a_body_are_errors_as_any(durable, name, kind):
+    """Whatever the class of what is raised, or of what an attribute is missing of, can or cannot do."""
+
+    def fail():
+        if name == "mute":
+            raise Mute
+        return Thing().nothing
+
+    @durable_function("f", retries=0)
+    async def f(ctx):
+        return fail()
+
+    @durable_function("f", retries=0)
+    def f_sync(ctx):
+        return fail()
+
+    run = durable.start(f if kind == "async" else f_sync)
+    with pytest.raises(RunFailed):
+        run.wait()
+    assert run.error.name == ("Mute" if name == "mute" else "AttributeError")

@@ -47,11 +47,15 @@ def test_a_fault_behind_the_effect_uses_the_script_up():
     assert set(did) == {"fake"}
 
 
-def test_a_crash_behind_a_fake_has_the_effect_of_the_fake():
+@pytest.mark.parametrize("next_to_it", [True, False])
+def test_a_crash_behind_a_fake_has_the_effect_of_the_fake(next_to_it):
     """Not that of the real handler, which the test has replaced."""
     did = []
     with Simulation() as sim:
-        sim.step("a").crashes(when="after").calls(lambda: did.append("fake") or "fake")
+        script = sim.step("a").crashes(when="after")
+        if not next_to_it:
+            script.crashes(when="before")
+        script.calls(lambda: did.append("fake") or "fake")
         assert sim.run(one_step(did)) == "fake"
     assert did == ["fake", "fake"]
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pytest_durable import Limits, RunFailed, Simulation, StepError, UsageError, durable_function
+from pytest_durable import Limits, RunFailed, RunStuck, Simulation, StepError, UsageError, durable_function
 
 
 def one_step(handler, *args, retries=0):
@@ -175,17 +175,27 @@ async def never_set():
         (start_server, "create_server"),
         (subprocess_shell, "subprocess_shell"),
         (foreign_future, "loop"),
-        (never_set, "no timer"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_what_a_step_cannot_do_is_refused_at_once_by_name(durable, one, handler, named):
-    """The network, processes, foreign futures and waits without end fail the run at once; step and remedy are named."""
+    """The network, processes and foreign futures fail the run at once; step and remedy are named."""
     run = durable.start(one(handler, retries=4))
     with pytest.raises(RunFailed, match="step 'it' of one") as failure:
         run.wait()
     assert named in str(failure.value)
     assert isinstance(failure.value.__cause__, UsageError)
+    assert run.step("it").attempts == 1
+
+
+@HOSTS
+def test_a_step_that_waits_for_ever_is_told_at_once(durable, one):
+    """Of an async function others could wake it, so the run is stuck; of a sync one nobody can, so it fails."""
+    run = durable.start(one(never_set))
+    words = "no timer will bring" if one is not one_step else "waits for something of asyncio that nobody brings"
+    with pytest.raises(RunStuck if one is one_step else RunFailed, match=words) as told:
+        run.wait()
+    assert "nothing from outside" in str(told.value)
     assert run.step("it").attempts == 1
 
 

@@ -468,4 +468,8 @@ class Answers:
             return f"'{entry.key}' waits {since} for the signal {command.signal!r}{deaf}"
         if entry.op == INVOKE:
             return f"'{entry.key}' waits {since} for the end of {command.function_id}{deaf}"
-        return f"'{entry.key}' ({entry.op}) has been under way {since}"
+        return (
+            f"'{entry.key}' ({entry.op}) has been under way {since}, and waits for something of asyncio that nobody "
+            "brings; a step can await its own tasks, asyncio.sleep, fakes and what other runs bring, and nothing from "
+            "outside"
+        )

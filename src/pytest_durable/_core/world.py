@@ -79,13 +79,6 @@ class World:
 
     # -- what will happen ---------------------------------------------------------------------------------------------
 
-    @property
-    def idle(self) -> bool:
-        """Nothing is due, ever, but ticks of cron, which may go on without an end."""
-        if self.strong or self.floating:
-            return False
-        return all(happening.dead or happening.kind == "cron" for _, _, happening in self._heap)
-
     def push(self, happening: Happening, *, first: bool = False) -> Happening:
         """Add a happening; one that is due now or earlier becomes ready at once, ``first`` before its equals."""
         if not happening.weak:

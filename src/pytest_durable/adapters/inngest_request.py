@@ -18,9 +18,9 @@ from .._core.errors import UsageError
 from .._core.failing import failure_of
 from .._core.happenings import TIMER, Happening
 from .._core.instants import SECOND
-from .._core.results import CRASH, UNDER_WAY, VALUE, Result
+from .._core.results import CRASH, ERROR, UNDER_WAY, VALUE, Result
 from .._core.runs import Failure
-from ..courses import COURSE, Course, woken
+from ..courses import COURSE, Course
 from ..escape import escape, restore
 from ..handlers import in_words
 from ..host import watched, watchers
@@ -53,6 +53,11 @@ POLLS = (
 
 TURNS_BEHIND = 1_000
 """How many timers of forgotten tasks fire behind a response, until they are let go of."""
+
+BEATS = (
+    f"a task that the function left behind has gone to sleep {TURNS_BEHIND:,} times behind the response, and is let go "
+    "of; on a server it goes on for ever. Await it, or cancel it, before the function returns"
+)
 
 
 class Lost(BaseException):
@@ -107,6 +112,7 @@ class Request:
         self.inputs: dict[str, Any] = {}
         self.seen = Seen()
         self.turns = self.behind = 0
+        self.number = run.invocations
         # In a simulation inside a step, nothing of the request around it is to be seen.
         self.context: Any = contextvars.copy_context() if CURRENT.get(None) is None else contextvars.Context()
         self.context.run(CURRENT.set, self)
@@ -190,7 +196,7 @@ class Request:
             return self._at(self.ended_at, self._replied)
         course, due = self.course, self.due
         self.turns += 1
-        if (due is None and (course.hopeless or self.probing)) or self.turns > TURNS_PER_REQUEST:
+        if (due is None and self.probing) or self.turns > TURNS_PER_REQUEST:
             message = (
                 f"{course.of} waits for something that no timer will bring; a function and its steps can await "
                 "their own tasks, asyncio.sleep and fakes, and nothing from outside"
@@ -247,7 +253,7 @@ class Request:
         """Let go of what is left of a request; its simulation is over, or nobody hears of it."""
         self.stage.under_way.pop(self, None)
         if self.handler is not None:
-            close_by_force(self.handler)
+            close_by_force(self.handler, self.course.loop)
         if (left := self.worker or self.course) is not None:
             left.close()
 
@@ -293,6 +299,8 @@ class Request:
     def _leave_behind(self) -> None:
         """Tasks that the function forgot go on behind the response, as they do on a server."""
         course, due = self.course, self.due
+        if self.behind >= TURNS_BEHIND:
+            self.run.find([BEATS])
         if not course.made or self.behind >= TURNS_BEHIND or self.probing:
             self.close()
             return
@@ -302,10 +310,12 @@ class Request:
 
         def go_on() -> None:
             course.wake = None
+            self.world.touch(self.run.key, "w")
+            self.world.touch("step bodies", "w")
             self._run_ready(fire=True)
             self._leave_behind()
 
-        what = f"behind {self.behind} {self.began}"
+        what = f"behind {self.number} {self.behind}"
         self.world.wait_for(course, lambda at: Happening(at, TIMER, "request", self.run, what, go_on))
 
     def _at(self, instant: int, reply: Callable[[], Reply]) -> Reply | Suspended:
@@ -388,17 +398,24 @@ class Request:
 
     async def _intervened_later(self, entry: Entry) -> Any:
         result = self._intervened(entry)
-        try:
-            while result.kind is UNDER_WAY:
-                # The handler has a course of its own, inside that of the request.
-                await woken(result.payload)
-                result = self._aside(result.payload.go_on)
-        finally:
-            if result.kind is UNDER_WAY:
-                result.payload.close()
+        if result.kind is UNDER_WAY:
+            later = result.payload
+            later.result = await self._settled(entry, later.awaitable)
+            later.result.elapsed = result.elapsed
+            result = later.go_on()
         if result.elapsed:
             await asyncio.sleep(result.elapsed / SECOND)
         return self._outcome(entry, result)
+
+    async def _settled(self, entry: Entry, awaitable: Awaitable[Any]) -> Result:
+        self.unwatch()
+        self.stage.executing = entry
+        try:
+            return Result(VALUE, await awaitable)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is the outcome of the attempt
+            return Result(ERROR, in_words(error, f"step '{entry.key}' of {self.run.spec.id}"))
+        finally:
+            self._step_ends()
 
     def _retell(self, error: RuntimeError, entry: Entry) -> None:
         """Raise what asyncio says of loops in clearer words; of all else nothing."""
@@ -451,23 +468,18 @@ class Request:
             self.watched = None
 
     def _intervened(self, entry: Entry) -> Result:
-        """An attempt in which scripts and faults have their say; an async handler may pause where the request can."""
-        self.stage.pauses = self.handler is not None
-        try:
-            return self._aside(lambda: self.stage.attempt(self.run, entry))
-        finally:
-            self.stage.pauses = False
-
-    def _aside(self, attempt: Callable[[], Result]) -> Result:
+        """An attempt in which scripts and faults have their say; an async request awaits async handlers itself."""
         self.unwatch()
+        self.stage.later = self.course is not None
         loop = events._get_running_loop()  # noqa: SLF001 - the step may run on a loop of its own, inside this one
         swap = swap_current_task if loop is not None and asyncio.current_task(loop) is not None else None
         task = swap(loop, None) if swap is not None else None
         # The handler runs in no time of its own: what it sleeps comes behind it.
         block, self.clock.block = self.clock.block, None
         try:
-            return attempt()
+            return self.stage.attempt(self.run, entry)  # type: ignore[no-any-return]
         finally:
+            self.stage.later = False
             self.clock.block = block
             if swap is not None:
                 swap(loop, task)
