@@ -401,11 +401,16 @@ def test_forgotten_tasks_go_on_behind_the_response():
         task.cancel()
         return result
 
-    with Simulation() as sim:
-        assert sim.run(make(body), {}) == 1
-        sim.advance("1h")
-        assert len(beats) == 60
-        sim.run_until_idle()
+    def play():
+        with sim:
+            assert sim.run(function, {}) == 1
+            sim.advance("1h")
+            assert len(beats) == 60
+            sim.run_until_idle()
+
+    function, sim = make(body), Simulation()
+    with pytest.warns(DurabilityWarning, match="has gone to sleep 1,000 times"):
+        play()
     assert len(beats) == 1_000
 
 

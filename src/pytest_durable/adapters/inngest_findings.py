@@ -31,6 +31,15 @@ SWALLOWS = (
     "ever; a bare `except` or `except BaseException` around a step is the cause: catch Exception"
 )
 
+TURNS_BEHIND = 1_000
+"""How many timers of forgotten tasks fire behind a response, until they are let go of."""
+
+BEATS = (
+    f"a task that the function left behind has gone to sleep {TURNS_BEHIND:,} times behind the response, and is let go "
+    "of; on a server it goes on for ever. Cancel it in a `finally`: a request ends at its step, and never reaches the "
+    "lines behind it"
+)
+
 GROUP = "let them stand side by side in ctx.group.parallel((lambda: ctx.step.run(...), ...))"
 SIBLINGS = (
     "an error that leaves its branch of a group ends all of it; catch it inside the branch, in an async def that the "

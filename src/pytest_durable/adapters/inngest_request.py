@@ -26,7 +26,7 @@ from ..handlers import in_words
 from ..host import watched, watchers
 from ..loop import close_by_force, swap_current_task
 from .inngest_clock import InRequest
-from .inngest_findings import MOST_INTERRUPTS, SWALLOWS, Seen, doubles, in_tasks, note_interrupts
+from .inngest_findings import BEATS, MOST_INTERRUPTS, SWALLOWS, TURNS_BEHIND, Seen, doubles, in_tasks, note_interrupts
 from .inngest_wire import in_sdk, key_of
 from .inngest_worker import STUCK, Worker, ends_the_test
 
@@ -49,14 +49,6 @@ TURNS_PER_REQUEST = 10_000
 POLLS = (
     f"{{}} has gone to sleep {TURNS_PER_REQUEST:,} times and does not end; it looks as if it polled for something. "
     "Wait with ctx.step.wait_for_event, or sleep with ctx.step.sleep"
-)
-
-TURNS_BEHIND = 1_000
-"""How many timers of forgotten tasks fire behind a response, until they are let go of."""
-
-BEATS = (
-    f"a task that the function left behind has gone to sleep {TURNS_BEHIND:,} times behind the response, and is let go "
-    "of; on a server it goes on for ever. Await it, or cancel it, before the function returns"
 )
 
 
