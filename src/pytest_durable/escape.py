@@ -30,11 +30,17 @@ _before = _Before()
 
 def escape(error: BaseException) -> None:
     """Raise an error at the next line of the author's code that is executed; ``restore`` behind it."""
+    caught: set[FrameType] = set()
 
-    def at_a_line(_frame: FrameType, event: str, _argument: object) -> Any:
-        if event != "line":
-            return at_a_line
-        raise error
+    def at_a_line(frame: FrameType, event: str, _argument: object) -> Any:
+        if event == "exception":
+            caught.add(frame)
+        elif event == "line" and frame in caught:
+            # Where it is caught: an error that is raised there would leave the interpreter with what it handles now.
+            caught.discard(frame)
+        elif event == "line":
+            raise error
+        return at_a_line
 
     if not _before.functions:
         _before.functions.append(sys.gettrace())

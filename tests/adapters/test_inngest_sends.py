@@ -1,5 +1,6 @@
 """What functions of the SDK send themselves, what steps send for them, and what the record of it says."""
 
+import asyncio
 import datetime as dt
 import re
 import subprocess
@@ -239,3 +240,17 @@ with Simulation() as sim:
 def test_an_sdk_that_is_imported_late_sends_into_the_simulation():
     """A test may import its application behind the fixture; nothing of that goes to the network."""
     subprocess.run([sys.executable, "-c", LATE], check=True, timeout=60)
+
+
+async def sleeps_and_asks(ctx):
+    """It sends behind a sleep of its own, in the same request."""
+    await asyncio.sleep(1)
+    return await asks_itself(ctx)
+
+
+def test_what_a_body_sends_behind_a_sleep_is_out_before_its_answer_too():
+    """A request that was suspended is heard behind what it has sent, as any other."""
+    with Simulation() as sim:
+        assert sim.run(sdk(sleeps_and_asks)) is False
+        assert sim.events[0].name == "x"
+        assert sim.events[0].ts == int(sim.runs[0].started_at.timestamp() * 1000) + 1000

@@ -7,6 +7,7 @@ import datetime as dt
 import gc
 import sys
 import time
+import warnings
 import weakref
 
 import pytest
@@ -640,3 +641,32 @@ def test_a_task_that_beats_for_ever_is_let_go_of_and_told():
 
     with pytest.warns(DurabilityWarning, match="has gone to sleep 1,000 times .* Cancel it in a `finally`"):
         play()
+
+
+def swallows(ctx):
+    while True:
+        with contextlib.suppress(BaseException):
+            ctx.step.run("a", lambda: 1)
+
+
+async def swallows_async(ctx):
+    while True:
+        with contextlib.suppress(BaseException):
+            await ctx.step.run("a", lambda: 1)
+
+
+@pytest.mark.parametrize("body", [swallows, swallows_async])
+@pytest.mark.parametrize("native", [False, True])
+def test_what_is_left_by_force_leaves_no_exception_behind(body, native):
+    """The interpreter handles nothing afterwards, else every later error would have a context of another one."""
+    function = durable_function("f", retries=0)(body) if native else make(body, retries=0)
+
+    def play():
+        with Simulation() as sim:
+            return sim.start(function), sim.run_until_idle()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DurabilityWarning)
+        run, _ = play()
+    assert run.status == "failed"
+    assert sys.exc_info() == (None, None, None)

@@ -38,8 +38,8 @@ def test_keys_are_sorted():
     assert canonical({"b": 1, "a": [{"d": 2.0, "c": 3}]}) == (None, '{"a": [{"c": 3, "d": 2}], "b": 1}')
 
 
-@pytest.mark.parametrize("value", [float("nan"), [float("inf")]])
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")], 10**400])
 def test_what_only_python_reads_is_refused(value):
-    """NaN and the infinities are no JSON."""
+    """NaN and the infinities are no JSON, nor is a number that no double holds."""
     with pytest.raises(NotJSONError):
         canonical(value)

@@ -41,13 +41,13 @@ def server_failure(name: str, message: str, *, text: str = "", exception: BaseEx
                    exception=exception)  # fmt: skip
 
 
-def _mistake(failure: Failure) -> Failure | None:
+def _mistake(failure: Failure) -> UsageError | None:
     """The author's mistake behind what the SDK answers, which nobody tries again; None if there is none.
 
     What is too large, or no JSON, is tried again on the server, too.
     """
     found = mistake_in(failure.exception) if failure.kind not in {"server", "endless"} else None
-    return failure_of(found) if isinstance(found, UsageError) and not isinstance(found, SerializationError) else None
+    return found if isinstance(found, UsageError) and not isinstance(found, SerializationError) else None
 
 
 class Remote:
@@ -152,7 +152,7 @@ class Remote:
         mistake = _mistake(failure)
         if reply.final or mistake is not None or item.attempt + 1 >= attempts:
             self._let_go(run)
-            engine.fail(run, mistake or failure)
+            engine.fail(run, failure if mistake is None else failure_of(mistake))
         else:
             engine.retry(item, reply.retry)
 
@@ -282,10 +282,10 @@ class Remote:
         failure = error if isinstance(error, Failure) else engine.failure_of(error)
         engine.fact(run, "attempt.failed", entry.key, {"attempt": item.attempt, "error": failure.wire()})
         mistake = _mistake(failure)
-        if mistake is not None or isinstance(error, LimitError):
-            if mistake is not None and mistake.exception is not None:
-                entry.placed(mistake.exception)
-            engine.fail(run, mistake or failure)
+        if mistake is not None:
+            engine.fail(run, failure_of(entry.placed(mistake)))
+        elif isinstance(error, (UsageError, LimitError)):
+            engine.fail(run, failure)
         elif not final and item.attempt + 1 < run.spec.attempts:
             entry.retry = engine.retry(item, None)
         elif outcome.kind == CRASH:
