@@ -52,10 +52,10 @@ class Course:
         self.made: list[Any] = []
         self.loop = _loops.loop
 
-    def pause(self, at: int | None) -> None:
+    def pause(self, at: int | None, busy_until: int) -> None:
         """Take note that others go on, until an instant or until it is woken."""
         self.at = at
-        self.busy_until = self.clock.micros
+        self.busy_until = busy_until
 
     def close(self) -> None:
         """Let go of what is left of it; nobody waits for it any more."""
@@ -128,7 +128,7 @@ class HandlerCourse(Course):
                 )
                 raise UsageError(msg)
             if due is None or (self.pauses and due > loop.micros()):
-                self.pause(None if due is None else self.began + due)
+                self.pause(None if due is None else self.began + due, self.clock.micros)
                 return False
             self.clock.sleep(max(0, due - loop.micros()))
             loop.fire_timer()

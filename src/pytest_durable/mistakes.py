@@ -35,10 +35,11 @@ _AWAITABLE = re.compile(r"\b(StepCoroutine|ConvertedStep|WantedStep|StepGroup)\b
 
 def wrong_call(error: BaseException) -> UsageError | None:
     """The mistake behind what Python raises for a method that is not there, or that is called wrongly."""
-    kind = type(error.obj) if isinstance(error, AttributeError) else None
-    # Not by a look into the table: a class of the author's may have no hash.
-    place = next((place for part, place in PLACES.items() if part is kind), None)
-    if isinstance(error, AttributeError) and place is not None:
+    if isinstance(error, AttributeError):
+        # Not by a look into the table: a class of the author's may have no hash.
+        place = next((place for kind, place in PLACES.items() if kind is type(error.obj)), None)
+        if place is None:
+            return None
         names = [name for name in dir(error.obj) if not name.startswith("_") and name != "step_class"]
         return UsageError(f"{place} has no {error.name!r}; it has {', '.join(names)}")
     if isinstance(error, TypeError) and (found := _CALL.match(text_of(error))) and (method := METHODS.get(found[1])):

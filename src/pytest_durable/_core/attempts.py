@@ -121,7 +121,6 @@ class Attempts:
 
     def _go_on(self, item: Item, entry: Entry, course: Underway) -> None:
         engine, run = self.engine, item.run
-        course.wake = None
         engine.current = run
         try:
             result = course.go_on()

@@ -122,8 +122,6 @@ class Remote:
 
     def _go_on(self, item: Item, suspended: Suspended, since: int) -> None:
         run, world = item.run, self.world
-        if suspended.course is not None:
-            suspended.course.wake = None
         if world.footprint is not None:
             world.touch(run.key, "w")
             world.touch("step bodies", "w")

@@ -144,6 +144,13 @@ class World:
         course.wake = wake
         goes_on = due(self.now if at is None else at)
         if at is not None:
+            act = goes_on.act
+
+            def go_on() -> None:
+                course.wake = None
+                act()
+
+            goes_on.act = go_on
             self.push(goes_on)
 
     def watch(self, watcher: Callable[[], object]) -> None:

@@ -198,8 +198,7 @@ class Request:
             self.close()
             return Reply(failure=failure_of(UsageError(message)), final=True)
         self.stage.under_way[self] = None
-        course.pause(None if due is None else max(self.ended_at, self.began + due))
-        course.busy_until = self.ended_at
+        course.pause(None if due is None else max(self.ended_at, self.began + due), self.ended_at)
         return Suspended(course.at, self._resume, course)
 
     # -- checkpointing ------------------------------------------------------------------------------------------------
@@ -275,7 +274,7 @@ class Request:
             self.awaited = self.context.run(self.handler.send, None)
         except StopIteration as stop:
             self.handler, self.response = None, stop.value
-        except BaseException as error:
+        except BaseException as error:  # as where a sync function is called
             self.handler = None
             if ends_the_test(error):
                 raise
@@ -298,10 +297,9 @@ class Request:
             return
         self.behind += 1
         self.stage.under_way[self] = None
-        course.pause(None if due is None else max(self.world.now, self.began + due))
+        course.pause(None if due is None else max(self.world.now, self.began + due), self.world.now)
 
         def go_on() -> None:
-            course.wake = None
             self.world.touch(self.run.key, "w")
             self.world.touch("step bodies", "w")
             self._run_ready(fire=True)
@@ -400,8 +398,7 @@ class Request:
         return self._outcome(entry, result)
 
     async def _settled(self, entry: Entry, awaitable: Awaitable[Any]) -> Result:
-        self.unwatch()
-        self.stage.executing = entry
+        self._in_step(entry)
         try:
             return Result(VALUE, await awaitable)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is the outcome of the attempt
@@ -437,9 +434,12 @@ class Request:
         stage = self.stage
         return stage.scripts.written or stage.faults.present or "attempt" in vars(stage)
 
-    def _step_begins(self, entry: Entry, handler: Any) -> None:
+    def _in_step(self, entry: Entry) -> None:
         self.unwatch()
         self.stage.executing = entry
+
+    def _step_begins(self, entry: Entry, handler: Any) -> None:
+        self._in_step(entry)
         if self.world.footprint is not None:
             self.stage._touch(entry, handler)  # noqa: SLF001 - the stage's other half
 

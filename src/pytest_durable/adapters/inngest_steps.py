@@ -88,7 +88,7 @@ class AsyncTools(Tools):
         attempt = partial(request.attempt, step_id, index, handler)
         try:
             return await self._execute(step_id, attempt, *args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noted, and raised again
             request.seen.raises(key_of(step_id, index), error)
             raise
 
@@ -116,7 +116,7 @@ class SyncTools(Tools):
         attempt = partial(request.attempt_sync, step_id, index, handler)
         try:
             return self._execute(step_id, attempt, *args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noted, and raised again
             request.seen.raises(key_of(step_id, index), error)
             raise
 
